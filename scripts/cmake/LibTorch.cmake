@@ -1,0 +1,28 @@
+# graft_libtorch: LibTorch's headers and CPU libraries. find_package(Torch) stops on a CUDA wheel when no CUDA toolkit is
+# installed, so the targets are made here. CUDA libraries are not linked: graft opens libtorch_cuda.so when a GPU is asked for.
+set(GRAFT_LIBTORCH_VERSION 2.11.0)
+if(NOT GRAFT_LIBTORCH AND DEFINED ENV{GRAFT_LIBTORCH})
+  set(GRAFT_LIBTORCH $ENV{GRAFT_LIBTORCH})
+endif()
+if(NOT GRAFT_LIBTORCH)
+  file(GLOB graft_wheels ${CMAKE_CURRENT_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/torch)
+  if(graft_wheels)
+    list(GET graft_wheels 0 GRAFT_LIBTORCH)
+  endif()
+endif()
+if(NOT EXISTS ${GRAFT_LIBTORCH}/lib/libtorch_cpu.so)
+  message(FATAL_ERROR "LibTorch ${GRAFT_LIBTORCH_VERSION} not found (looked in '${GRAFT_LIBTORCH}').\n"
+                      "Run scripts/setup.sh, or set GRAFT_LIBTORCH=/path/to/libtorch.")
+endif()
+file(STRINGS ${GRAFT_LIBTORCH}/include/torch/headeronly/version.h graft_torch_version_lines REGEX "define TORCH_VERSION_(MAJOR|MINOR) ")
+string(REGEX MATCHALL "[0-9]+" graft_torch_version "${graft_torch_version_lines}")
+list(JOIN graft_torch_version "." graft_torch_version)
+if(NOT GRAFT_LIBTORCH_VERSION MATCHES "^${graft_torch_version}\\.")
+  message(FATAL_ERROR "LibTorch at ${GRAFT_LIBTORCH} is ${graft_torch_version}; graft is built for ${GRAFT_LIBTORCH_VERSION} "
+                      "(the adapted weight derives from c10::TensorImpl, whose layout belongs to one minor version).")
+endif()
+add_library(graft_libtorch INTERFACE)
+target_include_directories(graft_libtorch SYSTEM INTERFACE ${GRAFT_LIBTORCH}/include ${GRAFT_LIBTORCH}/include/torch/csrc/api/include)
+target_link_libraries(graft_libtorch INTERFACE ${GRAFT_LIBTORCH}/lib/libtorch_cpu.so ${GRAFT_LIBTORCH}/lib/libc10.so)
+target_link_options(graft_libtorch INTERFACE -Wl,--allow-shlib-undefined)
+list(APPEND CMAKE_BUILD_RPATH ${GRAFT_LIBTORCH}/lib)

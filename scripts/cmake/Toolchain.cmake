@@ -1,0 +1,41 @@
+# Language level, warnings, compiler cache, sanitizers and output folders: the same for every target.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")  # -O0 makes LibTorch's headers link for minutes
+
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+
+find_program(GRAFT_CCACHE ccache)
+if(GRAFT_CCACHE)
+  # Sloppiness lets ccache serve files that use a precompiled header; base_dir lets two checkouts share results.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${GRAFT_CCACHE})
+endif()
+
+# -Wno-restrict: GCC 12 reports std::string::insert and operator+ falsely (GCC bug 105329).
+add_library(graft_warnings INTERFACE)
+target_compile_options(graft_warnings INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter -Wno-restrict -fno-strict-aliasing)
+if(GRAFT_WARNINGS_AS_ERRORS)
+  target_compile_options(graft_warnings INTERFACE -Werror)
+endif()
+if(GRAFT_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+if(GRAFT_TIDY)
+  find_program(GRAFT_CLANG_TIDY clang-tidy REQUIRED)
+  set(CMAKE_CXX_CLANG_TIDY ${GRAFT_CLANG_TIDY} --quiet)
+endif()
+find_program(GRAFT_LLD ld.lld)
+if(GRAFT_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()

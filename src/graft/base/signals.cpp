@@ -1,0 +1,50 @@
+#include "graft/base/signals.h"
+
+#include <csignal>
+#include <unistd.h>
+
+#include <atomic>
+
+namespace graft {
+namespace {
+
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+struct sigaction previous[4];
+std::atomic<int> first_signal{0};
+std::atomic<int> interrupts{0};
+
+void remember(int number) {
+  int none = 0;
+  first_signal.compare_exchange_strong(none, number);
+  if (number == SIGINT && interrupts.fetch_add(1) > 0) ::_exit(128 + SIGINT);
+}
+
+}  // namespace
+
+SignalFlag::SignalFlag() {
+  first_signal = 0;
+  interrupts = 0;
+  struct sigaction action {};
+  action.sa_handler = remember;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  for (int i = 0; i < 4; ++i) ::sigaction(kSignals[i], &action, &previous[i]);
+}
+
+SignalFlag::~SignalFlag() {
+  for (int i = 0; i < 4; ++i) ::sigaction(kSignals[i], &previous[i], nullptr);
+}
+
+int SignalFlag::received() { return first_signal; }
+
+const char* signal_name(int number) {
+  switch (number) {
+    case SIGINT: return "INT";
+    case SIGTERM: return "TERM";
+    case SIGUSR1: return "USR1";
+    case SIGUSR2: return "USR2";
+    default: return "?";
+  }
+}
+
+}  // namespace graft

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace graft::app {
+
+/// Options every command shares.
+struct CommonOptions {
+  bool json = false, quiet = false, verbose = false;
+  std::string device;  ///< "" | auto | cpu | cuda | cuda:N
+  std::string dtype;   ///< "" | fp32 | bf16 | fp16 (already normalised)
+};
+
+/// What the command line hands to the job library (libgraft_app.so). Plain data, no LibTorch: the executable opens the library
+/// only when a job needs tensors.
+struct JobRequest {
+  std::string command;  ///< train | resume | generate | eval | score | merge | doctor | adapter-check
+  CommonOptions common;
+  std::string recipe;                  ///< train
+  std::vector<std::string> overrides;  ///< train: key=value and ~key
+  std::string run_directory;           ///< resume
+  std::string model, adapter;          ///< directories; adapter may be ""
+  std::string data, format;            ///< eval
+  int64_t max_length = 0;              ///< eval; 0: the model's
+  std::string input, output;           ///< generate --input, score, merge
+  std::optional<std::string> prompt;   ///< generate
+  std::string chat_file;               ///< generate
+  int64_t max_new_tokens = 128;
+  double temperature = 0, top_p = 1;
+  uint64_t seed = 42;
+  bool logits = false;                 ///< score
+};
+
+}  // namespace graft::app
+
+/// The one function the executable looks up. Reports errors itself; returns the process's exit code.
+extern "C" int graft_run_job(const graft::app::JobRequest* request);

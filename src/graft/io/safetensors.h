@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace graft::io {
+
+/// Storage types of the safetensors format that graft reads. Names on disk: to_string (F32, BF16, F8_E4M3, …).
+enum class DType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU64, kU32, kU16, kU8, kBool, kF8E4M3, kF8E5M2, kF8E8M0 };
+const char* to_string(DType dtype);
+std::optional<DType> parse_dtype(std::string_view name);
+int64_t size_of(DType dtype);  ///< bytes of one element
+
+/// One line of a file's header. begin/end are offsets into the data section.
+struct TensorEntry {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;
+  uint64_t begin = 0, end = 0;
+  int64_t numel() const;
+};
+
+/// kForeign: accept what the reference reader accepts (base models). kOwn: also refuse what is suspicious in files graft wrote
+/// (adapters, checkpoints): duplicate names, unknown fields, a header over 16 MiB.
+enum class Strictness { kForeign, kOwn };
+
+/// A checked, memory-mapped safetensors file. Nothing is allocated from a number in the file before it was compared with the
+/// file's length. DataError names the file, the tensor and the rule that is broken; IoError when it cannot be read.
+class SafetensorsFile {
+ public:
+  static SafetensorsFile open(const std::filesystem::path& path, Strictness strictness = Strictness::kForeign);
+  ~SafetensorsFile();
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
+
+  const std::filesystem::path& path() const;
+  const std::vector<TensorEntry>& entries() const;  ///< in order of their data
+  const TensorEntry* find(std::string_view name) const;
+  const std::map<std::string, std::string>& metadata() const;
+  /// The tensor's bytes inside the mapping (may be unaligned). Valid while this object or a copy of mapping() lives.
+  std::string_view bytes(const TensorEntry& entry) const;
+  /// Keeps the mapping alive; also what a zero-copy tensor holds on to.
+  std::shared_ptr<const void> mapping() const;
+  uint64_t file_size() const;
+
+ private:
+  struct State;
+  explicit SafetensorsFile(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+/// Streamed writer, byte-equal to the reference implementation: tensors sorted by dtype (descending size order) then name,
+/// header padded with spaces to 8 bytes, `__metadata__` first. Declare everything, then give the bytes in order().
+class SafetensorsWriter {
+ public:
+  /// begin/end of the declared entries are ignored and computed. Duplicate names are an InternalError.
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorEntry> tensors, std::map<std::string, std::string> metadata = {{"format", "pt"}});
+  ~SafetensorsWriter();
+  SafetensorsWriter(const SafetensorsWriter&) = delete;
+  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
+
+  const std::vector<TensorEntry>& order() const;  ///< the order in which bytes must be appended
+  /// Appends the next bytes of the data section (a tensor, or a piece of one).
+  void append(std::string_view bytes);
+  /// Checks that every declared byte was given, fsyncs and closes.
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace graft::io

@@ -30,7 +30,7 @@ const std::vector<Family>& families();
 DecoderOptions read_decoder_options(const io::ModelDirectory& directory);
 
 /// Every parameter of the decoder: (Hugging Face name on disk, shape). The decoder's own parameter names are these names
-/// without the leading "model." where there is one — so names in the module tree, on disk and in adapter files agree.
+/// to the letter, so that names in the module tree, on disk and in adapter files agree.
 std::vector<std::pair<std::string, std::vector<int64_t>>> parameter_shapes(const DecoderOptions& options);
 
 /// Parameters in all, tied head counted once.

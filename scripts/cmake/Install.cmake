@@ -1,1 +1,47 @@
-# Install rules and the find_package(graft) package.
+# cmake --install: the executable, the two libraries, recipes, the headers that graft/graft.h reaches, and find_package(graft).
+include(GNUInstallDirs)
+
+# Installed headers = the transitive closure of graft.h, so that nothing private can leak and nothing public can be missing.
+function(graft_reachable_headers start result)
+  set(pending ${start})
+  set(seen "")
+  while(pending)
+    list(POP_FRONT pending header)
+    if(header IN_LIST seen)
+      continue()
+    endif()
+    list(APPEND seen ${header})
+    file(STRINGS ${CMAKE_SOURCE_DIR}/src/${header} includes REGEX "^#include \"graft/[^\"]+\"")
+    foreach(line IN LISTS includes)
+      string(REGEX REPLACE "^#include \"(graft/[^\"]+)\".*" "\\1" included "${line}")
+      list(APPEND pending ${included})
+    endforeach()
+  endwhile()
+  set(${result} ${seen} PARENT_SCOPE)
+endfunction()
+
+if(EXISTS ${CMAKE_SOURCE_DIR}/src/graft/graft.h)
+  graft_reachable_headers(graft/graft.h public_headers)
+  foreach(header IN LISTS public_headers)
+    get_filename_component(folder ${header} DIRECTORY)
+    install(FILES src/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/${folder})
+  endforeach()
+endif()
+
+set_target_properties(graft PROPERTIES INSTALL_RPATH "$ORIGIN;${GRAFT_LIBTORCH}/lib")
+install(TARGETS graft LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET graft_jobs)
+  set_target_properties(graft_jobs PROPERTIES INSTALL_RPATH "$ORIGIN;${GRAFT_LIBTORCH}/lib")
+  install(TARGETS graft_jobs LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+if(TARGET graft_cli)
+  install(TARGETS graft_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(DIRECTORY recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/graft/recipes)
+
+include(CMakePackageConfigHelpers)
+set(GRAFT_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/graft)
+configure_package_config_file(scripts/cmake/graftConfig.cmake.in ${CMAKE_BINARY_DIR}/graftConfig.cmake INSTALL_DESTINATION ${GRAFT_PACKAGE_DIR}
+                              PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/graftConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/graftConfig.cmake ${CMAKE_BINARY_DIR}/graftConfigVersion.cmake DESTINATION ${GRAFT_PACKAGE_DIR})

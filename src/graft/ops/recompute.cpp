@@ -1,0 +1,85 @@
+#include "graft/ops/recompute.h"
+
+#include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "graft/base/error.h"
+
+namespace graft::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+using Block = std::function<at::Tensor(const at::Tensor&)>;
+
+struct Registry {
+  std::mutex mutex;
+  std::vector<std::function<RecomputeRestore()>> captures;
+};
+Registry& registry() {
+  static Registry instance;
+  return instance;
+}
+
+std::vector<RecomputeRestore> capture_contexts() {
+  const std::lock_guard lock(registry().mutex);
+  std::vector<RecomputeRestore> result;
+  for (const auto& capture : registry().captures) result.push_back(capture());
+  return result;
+}
+
+/// What backward needs to run the block again; travels inside the autograd graph.
+struct Rerun : torch::CustomClassHolder {
+  Block block;
+  std::vector<RecomputeRestore> contexts;
+  bool input_needs_gradient = false;
+};
+
+struct Recompute : torch::autograd::Function<Recompute> {
+  /// `anchor` requires a gradient: without it the output of a block with a frozen input would be cut off from the parameters inside.
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& anchor,
+                            const c10::intrusive_ptr<Rerun>& rerun) {
+    rerun->input_needs_gradient = input.requires_grad();
+    rerun->contexts = capture_contexts();
+    context->save_for_backward({input});
+    context->saved_data["rerun"] = c10::IValue::make_capsule(rerun);
+    return rerun->block(input);  // apply() has switched gradients off
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto rerun = c10::static_intrusive_pointer_cast<Rerun>(context->saved_data["rerun"].toCapsule());
+    auto input = context->get_saved_variables()[0].detach();
+    input.requires_grad_(rerun->input_needs_gradient);
+    at::Tensor output;
+    {
+      std::vector<std::shared_ptr<void>> guards;
+      for (const auto& restore : rerun->contexts) guards.push_back(restore());
+      const at::AutoGradMode with_gradients(true);
+      output = rerun->block(input);
+    }
+    if (output.requires_grad()) torch::autograd::backward({output}, {gradients[0]});
+    return {input.grad(), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor recompute(Block block, const at::Tensor& input) {
+  if (!at::GradMode::is_enabled()) return block(input);
+  auto rerun = c10::make_intrusive<Rerun>();
+  rerun->block = std::move(block);
+  const auto anchor = at::empty({0}, input.options().requires_grad(true));
+  return Recompute::apply(input, anchor, rerun);
+}
+
+void register_recompute_context(std::function<RecomputeRestore()> capture) {
+  const std::lock_guard lock(registry().mutex);
+  registry().captures.push_back(std::move(capture));
+}
+
+}  // namespace graft::ops

@@ -11,7 +11,10 @@
 namespace graft::io {
 
 /// A Hugging Face model directory, opened and checked: config.json, model.safetensors or the index with its shards.
-/// Pickle files (*.bin, *.pt) are never opened. Names inside an index may not leave the directory; files may be symbolic links.
+/// Pickle files (*.bin, *.pt) are never opened. Names inside an index may not leave the directory; files may be symbolic links
+/// (the Hugging Face cache is made of them). With both a single file and an index the single file wins, with a warning.
+/// Sharded: every shard is there, every tensor lies in the shard the index names and in no other, and no shard holds a tensor the
+/// index does not name. The index's total_size is only warned about.
 class ModelDirectory {
  public:
   /// UsageError when the path does not exist; DataError when something in it is malformed.
@@ -37,6 +40,9 @@ class ModelDirectory {
   uint64_t weight_bytes() const;
 
  private:
+  void open_single();
+  void open_shards();
+
   std::filesystem::path path_;
   std::vector<SafetensorsFile> files_;
   std::vector<std::string> names_;

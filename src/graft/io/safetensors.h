@@ -26,12 +26,16 @@ struct TensorEntry {
   int64_t numel() const;
 };
 
-/// kForeign: accept what the reference reader accepts (base models). kOwn: also refuse what is suspicious in files graft wrote
-/// (adapters, checkpoints): duplicate names, unknown fields, a header over 16 MiB.
+/// kForeign (base models): accept what the reference reader accepts, but never a duplicate, empty or NUL-carrying tensor name, more
+/// than 64 dimensions or 10^6 tensors; unknown fields are warned about. The file is mapped: another process that cuts it short while
+/// it is in use ends this one with SIGBUS, so models must not be rewritten in place (bytes() notices a change that came before it).
+/// kOwn (adapters, checkpoints): also refuse unknown fields, duplicate metadata keys, a header over 16 MiB, names over 512 bytes
+/// and more than 16 dimensions. Data is read into memory at the first bytes(), so a file that shrinks is a DataError and no signal.
 enum class Strictness { kForeign, kOwn };
 
-/// A checked, memory-mapped safetensors file. Nothing is allocated from a number in the file before it was compared with the
-/// file's length. DataError names the file, the tensor and the rule that is broken; IoError when it cannot be read.
+/// A checked safetensors file. Nothing is allocated from a number in the file before it was compared with the file's length.
+/// DataError names the file, the tensor and the rule that is broken (header size, truncation, overlap, hole, overflow, size mismatch,
+/// duplicate, dtype, UTF-8, header JSON, …); IoError when it cannot be read. Thread-safe.
 class SafetensorsFile {
  public:
   static SafetensorsFile open(const std::filesystem::path& path, Strictness strictness = Strictness::kForeign);
@@ -44,7 +48,10 @@ class SafetensorsFile {
   const TensorEntry* find(std::string_view name) const;
   const std::map<std::string, std::string>& metadata() const;
   /// The tensor's bytes inside the mapping (may be unaligned). Valid while this object or a copy of mapping() lives.
+  /// DataError when the file changed since it was opened.
   std::string_view bytes(const TensorEntry& entry) const;
+  /// The tensor was copied and is not needed soon: gives its mapped pages back to the system. Later reads fetch them again.
+  void release(const TensorEntry& entry) const;
   /// Keeps the mapping alive; also what a zero-copy tensor holds on to.
   std::shared_ptr<const void> mapping() const;
   uint64_t file_size() const;
@@ -55,12 +62,15 @@ class SafetensorsFile {
   std::shared_ptr<State> state_;
 };
 
-/// Streamed writer, byte-equal to the reference implementation: tensors sorted by dtype (descending size order) then name,
+/// Streamed writer, byte-equal to the reference implementation: tensors sorted by dtype (the format's descending order) then name,
 /// header padded with spaces to 8 bytes, `__metadata__` first. Declare everything, then give the bytes in order().
+/// Space is reserved first, so that a full disk fails at once (IoError); the bytes go to a sibling temporary which finish() renames,
+/// so a file that is being read or mapped under the same name stays whole. Without finish() nothing is left behind.
 class SafetensorsWriter {
  public:
   /// begin/end of the declared entries are ignored and computed. Duplicate names are an InternalError.
-  SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorEntry> tensors, std::map<std::string, std::string> metadata = {{"format", "pt"}});
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorEntry> tensors,
+                    std::map<std::string, std::string> metadata = {{"format", "pt"}});
   ~SafetensorsWriter();
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
@@ -68,7 +78,7 @@ class SafetensorsWriter {
   const std::vector<TensorEntry>& order() const;  ///< the order in which bytes must be appended
   /// Appends the next bytes of the data section (a tensor, or a piece of one).
   void append(std::string_view bytes);
-  /// Checks that every declared byte was given, fsyncs and closes.
+  /// Checks that every declared byte was given (InternalError), fsyncs, renames into place and fsyncs the directory.
   void finish();
 
  private:

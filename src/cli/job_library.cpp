@@ -97,7 +97,7 @@ fs::path executable_directory() {
 std::vector<fs::path> libtorch_candidates() {
   std::vector<fs::path> found;
   if (const char* chosen = std::getenv("GRAFT_LIBTORCH")) add_if_libtorch(fs::path(chosen) / "lib", &found);
-  add_if_libtorch(executable_directory() / "../lib", &found);
+  for (const char* place : {"../lib", "../libtorch/lib", "../libtorch/torch/lib"}) add_if_libtorch(executable_directory() / place, &found);
   if (const char* environment = std::getenv("VIRTUAL_ENV")) add_wheels_under(environment, &found);
   if (const char* path = std::getenv("PATH"))
     for (const auto& folder : split(path, ':'))

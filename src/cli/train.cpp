@@ -8,7 +8,6 @@ namespace graft::cli {
 void add_train(CLI::App& root, Invocation& invocation) {
   auto request = std::make_shared<app::JobRequest>();
   auto* command = add_command(root, invocation, "train", "run a recipe: train an adapter", [request, &invocation] {
-    require_path(request->recipe, "RECIPE");
     request->command = "train";
     request->common = invocation.common;
     return run_job(*request);

@@ -1,0 +1,160 @@
+#include "graft/app/merge.h"
+
+#include <ATen/Functions.h>
+
+#include <cmath>
+#include <optional>
+#include <vector>
+
+#include "graft/app/adapter_delta.h"
+#include "graft/base/error.h"
+#include "graft/base/files.h"
+#include "graft/base/json.h"
+#include "graft/base/log.h"
+#include "graft/base/strings.h"
+#include "graft/io/atomic_directory.h"
+#include "graft/io/model_directory.h"
+#include "graft/io/tensor_file.h"
+
+namespace graft::app {
+namespace {
+
+constexpr const char* kHead = "lm_head.weight";
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+
+bool is_floating(io::DType dtype) { return dtype == io::DType::kF32 || dtype == io::DType::kF16 || dtype == io::DType::kBF16 || dtype == io::DType::kF64; }
+
+std::optional<io::DType> target_dtype(const std::string& name) {
+  if (name == "fp32") return io::DType::kF32;
+  if (name == "bf16") return io::DType::kBF16;
+  if (name == "fp16") return io::DType::kF16;
+  return std::nullopt;
+}
+
+class Merger {
+ public:
+  Merger(const fs::path& model, const fs::path& adapter, const std::string& dtype)
+      : model_(model), delta_(adapter), config_(parse_json(model_.config_text(), (model / "config.json").string())), dtype_name_(dtype), dtype_(target_dtype(dtype)) {
+    for (const auto& warning : delta_.warnings()) log::warning(warning);
+    tied_ = config_.value("tie_word_embeddings", false) && model_.find(kEmbedding).has_value();
+    report_.untied = tied_ && (changes(kHead) || changes(kEmbedding));
+    check_names();
+  }
+
+  MergeReport write(const fs::path& output) {
+    if (fs::exists(output) && !fs::is_empty(output)) throw InUseError("the output directory holds files already").at(fs::absolute(output).string()).hint("name a new directory");
+    io::AtomicDirectory directory(output);
+    copy_small_files(directory.path());
+    write_weights(directory.path() / "model.safetensors");
+    directory.commit();
+    report_.loss = update_squares_ > 0 ? std::sqrt(error_squares_ / update_squares_) : 0;
+    return report_;
+  }
+
+ private:
+  bool changes(const std::string& name) const { return delta_.updated().count(name) > 0 || delta_.replaced().count(name) > 0; }
+
+  // Where a tensor's bytes come from: a tied head has none of its own.
+  std::string source_of(const std::string& name) const { return name == kHead && tied_ ? kEmbedding : name; }
+
+  void check_names() const {
+    std::vector<std::string> names = model_.tensor_names();
+    if (tied_) names.emplace_back(kHead);
+    const auto check = [&](const std::string& name) {
+      if (!model_.find(source_of(name))) throw DataError("the adapter changes a tensor that the base does not have").at(name).nearest(nearest_name(name, names)).hint("is this the adapter's own base model?");
+    };
+    for (const auto& name : delta_.updated()) check(name);
+    for (const auto& [name, tensor] : delta_.replaced()) {
+      check(name);
+      const auto& shape = model_.at(source_of(name)).entry->shape;
+      if (tensor.sizes() != at::IntArrayRef(shape)) throw DataError("the adapter's tensor has another shape than the base's").at(name);
+    }
+  }
+
+  std::vector<io::TensorEntry> declared() const {
+    std::vector<io::TensorEntry> entries;
+    const auto add = [&](const std::string& name) {
+      io::TensorEntry entry = *model_.at(source_of(name)).entry;
+      entry.name = name;
+      if (dtype_ && is_floating(entry.dtype)) entry.dtype = *dtype_;
+      entries.push_back(std::move(entry));
+    };
+    for (const auto& name : model_.tensor_names())
+      if (!(tied_ && name == kHead)) add(name);
+    if (report_.untied) add(kHead);
+    return entries;
+  }
+
+  void write_weights(const fs::path& path) {
+    io::SafetensorsWriter writer(path, declared());
+    for (const auto& entry : writer.order()) {
+      const auto source = model_.at(source_of(entry.name));
+      const bool verbatim = !changes(entry.name) && entry.dtype == source.entry->dtype;
+      if (verbatim) {
+        writer.append(source.bytes());
+      } else {
+        const at::Tensor value = merged(entry, source);
+        writer.append({static_cast<const char*>(value.const_data_ptr()), static_cast<size_t>(value.nbytes())});
+      }
+      io::release_pages(*source.file, *source.entry);
+    }
+    writer.finish();
+  }
+
+  at::Tensor merged(const io::TensorEntry& entry, const io::ModelDirectory::Tensor& source) {
+    const auto dtype = io::to_scalar_type(entry.dtype);
+    if (const auto replaced = delta_.replaced().find(entry.name); replaced != delta_.replaced().end()) {
+      ++report_.replaced_tensors;
+      if (delta_.updated().count(entry.name) == 0) return replaced->second.to(dtype).contiguous();
+    }
+    const at::Tensor base = io::view(*source.file, *source.entry);
+    if (delta_.updated().count(entry.name) == 0) return base.to(dtype).contiguous();
+    const at::Tensor update = delta_.update(entry.name);
+    if (update.sizes() != base.sizes()) throw DataError("the adapter's update is " + std::to_string(update.size(0)) + " x " + std::to_string(update.size(1)) + ", the base's weight is not").at(entry.name);
+    const at::Tensor sum = base.to(at::kFloat) + update;
+    at::Tensor rounded = sum.to(dtype).contiguous();
+    if (!at::isfinite(rounded).all().item<bool>()) throw DataError("the merged weight is not finite").at(entry.name).hint("merge with --dtype float32 or bfloat16");
+    measure(entry.name, sum, rounded, update);
+    return rounded;
+  }
+
+  void measure(const std::string& name, const at::Tensor& sum, const at::Tensor& rounded, const at::Tensor& update) {
+    const double error = (rounded.to(at::kFloat) - sum).square().sum(at::kDouble).item<double>(), size = update.square().sum(at::kDouble).item<double>();
+    error_squares_ += error, update_squares_ += size;
+    ++report_.merged_modules;
+    const double loss = size > 0 ? std::sqrt(error / size) : 0;
+    if (loss >= report_.worst_loss) report_.worst_loss = loss, report_.worst_module = name.substr(0, name.size() - std::string_view(".weight").size());
+  }
+
+  void copy_small_files(const fs::path& output) {
+    for (const auto& entry : fs::directory_iterator(model_.path())) {
+      const std::string name = entry.path().filename().string(), extension = entry.path().extension().string();
+      const bool wanted = extension == ".json" || extension == ".jinja" || extension == ".txt" || extension == ".model";
+      if (!wanted || !entry.is_regular_file() || name == "config.json" || ends_with(name, ".index.json")) continue;
+      write_file(output / name, read_file(entry.path()));
+    }
+    if (report_.untied) config_["tie_word_embeddings"] = false;
+    if (dtype_) {
+      const std::string name = dtype_name_ == "fp32" ? "float32" : dtype_name_ == "bf16" ? "bfloat16" : "float16";
+      config_[config_.contains("torch_dtype") && !config_.contains("dtype") ? "torch_dtype" : "dtype"] = name;
+    }
+    write_file(output / "config.json", dump_json(config_, 2) + "\n");
+  }
+
+  io::ModelDirectory model_;
+  AdapterDelta delta_;
+  Json config_;
+  std::string dtype_name_;
+  std::optional<io::DType> dtype_;
+  bool tied_ = false;
+  double error_squares_ = 0, update_squares_ = 0;
+  MergeReport report_;
+};
+
+}  // namespace
+
+MergeReport merge_adapter(const fs::path& model, const fs::path& adapter, const fs::path& output, const std::string& dtype) {
+  return Merger(model, adapter, dtype).write(output);
+}
+
+}  // namespace graft::app

@@ -1,0 +1,40 @@
+#include "graft/models/bare_modules.h"
+
+#include <ATen/ops/empty.h>
+
+namespace graft::models {
+namespace {
+
+/// The protected list of a module's parameters, which named_parameters() and optimizers read.
+struct ParameterList : torch::nn::Module {
+  static torch::OrderedDict<std::string, at::Tensor>& of(torch::nn::Module& module) { return module.*(&ParameterList::parameters_); }
+};
+
+}  // namespace
+
+at::Tensor bare_parameter(at::IntArrayRef shape, const at::TensorOptions& options) {
+  return at::empty(shape, options).requires_grad_(false);
+}
+
+torch::nn::Linear bare_linear(int64_t in, int64_t out, bool bias, const at::TensorOptions& options) {
+  torch::nn::Linear linear(torch::nn::LinearOptions(1, 1).bias(bias));
+  linear->options.in_features(in).out_features(out);
+  auto& parameters = ParameterList::of(*linear);
+  parameters["weight"] = linear->weight = bare_parameter({out, in}, options);
+  if (bias) parameters["bias"] = linear->bias = bare_parameter({out}, options);
+  return linear;
+}
+
+torch::nn::Embedding bare_embedding(int64_t count, int64_t width, const at::TensorOptions& options) {
+  torch::nn::Embedding embedding(torch::nn::EmbeddingOptions(1, 1));
+  embedding->options.num_embeddings(count).embedding_dim(width);
+  ParameterList::of(*embedding)["weight"] = embedding->weight = bare_parameter({count, width}, options);
+  return embedding;
+}
+
+void share_weight(torch::nn::LinearImpl& linear, const at::Tensor& weight) {
+  linear.options.in_features(weight.size(1)).out_features(weight.size(0));
+  ParameterList::of(linear)["weight"] = linear.weight = weight;
+}
+
+}  // namespace graft::models

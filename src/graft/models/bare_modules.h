@@ -1,0 +1,19 @@
+#pragma once
+
+#include <torch/nn/modules/embedding.h>
+#include <torch/nn/modules/linear.h>
+
+namespace graft::models {
+
+/// torch::nn::Linear and Embedding with frozen, uninitialised parameters of the given dtype and device. LibTorch's constructors
+/// draw random weights, which takes minutes for a large model, always in float32 on the CPU; here weights come from a file.
+torch::nn::Linear bare_linear(int64_t in, int64_t out, bool bias, const at::TensorOptions& options);
+torch::nn::Embedding bare_embedding(int64_t count, int64_t width, const at::TensorOptions& options);
+
+/// Makes `weight` itself (the same tensor, not a copy) the module's parameter "weight": how a head is tied to its embedding.
+void share_weight(torch::nn::LinearImpl& linear, const at::Tensor& weight);
+
+/// A frozen, uninitialised parameter.
+at::Tensor bare_parameter(at::IntArrayRef shape, const at::TensorOptions& options);
+
+}  // namespace graft::models

@@ -1,0 +1,87 @@
+#include "graft/models/decoder_layer.h"
+
+#include <cmath>
+
+#include "graft/models/bare_modules.h"
+#include "graft/ops/attention.h"
+#include "graft/ops/rms_norm.h"
+#include "graft/ops/rotary.h"
+#include "graft/ops/swiglu.h"
+
+namespace graft::models {
+
+RmsNormImpl::RmsNormImpl(int64_t width, double epsilon, const at::TensorOptions& options) : epsilon_(epsilon) {
+  weight = register_parameter("weight", bare_parameter({width}, options), /*requires_grad=*/false);
+}
+
+at::Tensor RmsNormImpl::forward(const at::Tensor& input) { return ops::rms_norm(input, weight, epsilon_); }
+
+SelfAttentionImpl::SelfAttentionImpl(const DecoderOptions& decoder, int64_t layer, const at::TensorOptions& options)
+    : layer_(layer),
+      head_size_(decoder.head_size),
+      window_(decoder.sliding_window.empty() ? 0 : decoder.sliding_window[static_cast<size_t>(layer)]),
+      q_proj_(bare_linear(decoder.hidden_size, decoder.attention_heads * head_size_, decoder.qkv_bias, options)),
+      k_proj_(bare_linear(decoder.hidden_size, decoder.key_value_heads * head_size_, decoder.qkv_bias, options)),
+      v_proj_(bare_linear(decoder.hidden_size, decoder.key_value_heads * head_size_, decoder.qkv_bias, options)),
+      o_proj_(bare_linear(decoder.attention_heads * head_size_, decoder.hidden_size, decoder.output_bias, options)) {
+  register_module("q_proj", q_proj_);
+  register_module("k_proj", k_proj_);
+  register_module("v_proj", v_proj_);
+  register_module("o_proj", o_proj_);
+  if (decoder.query_key_norm) {
+    q_norm_ = register_module("q_norm", RmsNorm(head_size_, decoder.norm_epsilon, options));
+    k_norm_ = register_module("k_norm", RmsNorm(head_size_, decoder.norm_epsilon, options));
+  }
+}
+
+at::Tensor SelfAttentionImpl::forward(const at::Tensor& input, const ForwardContext& context) {
+  const auto heads = [&](torch::nn::Linear& projection) { return projection->forward(input).unflatten(-1, {-1, head_size_}); };
+  auto query = heads(q_proj_), key = heads(k_proj_), value = heads(v_proj_);
+  if (q_norm_) {
+    query = q_norm_->forward(query);
+    key = k_norm_->forward(key);
+  }
+  query = ops::rotary(query, context.rope.cos, context.rope.sin);
+  key = ops::rotary(key, context.rope.cos, context.rope.sin);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(head_size_));
+  at::Tensor mixed;
+  if (context.cache != nullptr && context.cache->length > 0) {
+    context.cache->append(layer_, &key, &value);
+    mixed = ops::attention_with_past(query, key, value, scale, window_);
+  } else {
+    mixed = ops::attention(query, key, value, context.documents, scale, window_);
+    if (context.cache != nullptr) context.cache->append(layer_, &key, &value);
+  }
+  return o_proj_->forward(mixed.flatten(-2));
+}
+
+GatedMlpImpl::GatedMlpImpl(const DecoderOptions& decoder, const at::TensorOptions& options)
+    : gate_proj_(bare_linear(decoder.hidden_size, decoder.intermediate_size, decoder.mlp_bias, options)),
+      up_proj_(bare_linear(decoder.hidden_size, decoder.intermediate_size, decoder.mlp_bias, options)),
+      down_proj_(bare_linear(decoder.intermediate_size, decoder.hidden_size, decoder.mlp_bias, options)) {
+  register_module("gate_proj", gate_proj_);
+  register_module("up_proj", up_proj_);
+  register_module("down_proj", down_proj_);
+}
+
+at::Tensor GatedMlpImpl::forward(const at::Tensor& input) {
+  return down_proj_->forward(ops::swiglu(gate_proj_->forward(input), up_proj_->forward(input)));
+}
+
+DecoderLayerImpl::DecoderLayerImpl(const DecoderOptions& decoder, int64_t layer, const at::TensorOptions& options)
+    : input_layernorm_(decoder.hidden_size, decoder.norm_epsilon, options),
+      self_attn_(decoder, layer, options),
+      post_attention_layernorm_(decoder.hidden_size, decoder.norm_epsilon, options),
+      mlp_(decoder, options) {
+  register_module("self_attn", self_attn_);
+  register_module("mlp", mlp_);
+  register_module("input_layernorm", input_layernorm_);
+  register_module("post_attention_layernorm", post_attention_layernorm_);
+}
+
+at::Tensor DecoderLayerImpl::forward(const at::Tensor& input, const ForwardContext& context) {
+  const auto attended = input + self_attn_->forward(input_layernorm_->forward(input), context);
+  return attended + mlp_->forward(post_attention_layernorm_->forward(attended));
+}
+
+}  // namespace graft::models

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/pimpl.h>
+
+#include "graft/models/decoder_options.h"
+#include "graft/models/kv_cache.h"
+#include "graft/models/rope.h"
+#include "graft/ops/documents.h"
+
+namespace graft::models {
+
+/// What every layer of one forward pass shares. Recomputed blocks hold on to it until backward.
+struct ForwardContext {
+  ops::Documents documents;
+  RopeTables rope;
+  KeyValueCache* cache = nullptr;
+};
+
+/// y = x / rms(x) * weight (ops::rms_norm).
+class RmsNormImpl : public torch::nn::Module {
+ public:
+  RmsNormImpl(int64_t width, double epsilon, const at::TensorOptions& options);
+  at::Tensor forward(const at::Tensor& input);
+  at::Tensor weight;
+
+ private:
+  double epsilon_;
+};
+TORCH_MODULE(RmsNorm);
+
+/// Grouped-query attention with rotary embedding; optional biases, per-head query and key norms, sliding window.
+class SelfAttentionImpl : public torch::nn::Module {
+ public:
+  SelfAttentionImpl(const DecoderOptions& decoder, int64_t layer, const at::TensorOptions& options);
+  at::Tensor forward(const at::Tensor& input, const ForwardContext& context);
+
+ private:
+  int64_t layer_, head_size_, window_;
+  torch::nn::Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  RmsNorm q_norm_{nullptr}, k_norm_{nullptr};
+};
+TORCH_MODULE(SelfAttention);
+
+/// down(silu(gate(x)) * up(x)).
+class GatedMlpImpl : public torch::nn::Module {
+ public:
+  GatedMlpImpl(const DecoderOptions& decoder, const at::TensorOptions& options);
+  at::Tensor forward(const at::Tensor& input);
+
+ private:
+  torch::nn::Linear gate_proj_, up_proj_, down_proj_;
+};
+TORCH_MODULE(GatedMlp);
+
+/// x + attention(norm(x)), then x + mlp(norm(x)).
+class DecoderLayerImpl : public torch::nn::Module {
+ public:
+  DecoderLayerImpl(const DecoderOptions& decoder, int64_t layer, const at::TensorOptions& options);
+  at::Tensor forward(const at::Tensor& input, const ForwardContext& context);
+
+ private:
+  RmsNorm input_layernorm_;
+  SelfAttention self_attn_;
+  RmsNorm post_attention_layernorm_;
+  GatedMlp mlp_;
+};
+TORCH_MODULE(DecoderLayer);
+
+}  // namespace graft::models

@@ -1,0 +1,121 @@
+#include "graft/models/weights.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <set>
+
+#include "graft/base/error.h"
+#include "graft/base/log.h"
+#include "graft/base/random.h"
+#include "graft/base/strings.h"
+#include "graft/io/tensor_file.h"
+#include "graft/models/family.h"
+
+namespace graft::models {
+namespace {
+
+constexpr size_t kShown = 20;
+
+bool is_skipped(const DecoderOptions& options, const std::string& name) {
+  return ends_with(name, "rotary_emb.inv_freq") || (options.tied_embeddings && name == "lm_head.weight");
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (const int64_t size : shape) sizes.push_back(std::to_string(size));
+  return "[" + join(sizes, ", ") + "]";
+}
+
+bool is_plain_float(io::DType dtype) {
+  return dtype == io::DType::kF64 || dtype == io::DType::kF32 || dtype == io::DType::kF16 || dtype == io::DType::kBF16;
+}
+
+/// "missing: a, b and 3 more"
+void add_list(std::string* text, const std::string& title, std::vector<std::string> names) {
+  if (names.empty()) return;
+  const size_t count = names.size();
+  if (count > kShown) {
+    names.resize(kShown);
+    names.push_back(std::to_string(count - kShown) + " more");
+  }
+  *text += (text->empty() ? "" : "\n  ") + title + ": " + enumerate(names);
+}
+
+/// The (only) file's name, or the directory when there are shards.
+std::string place_of(const io::ModelDirectory& directory) {
+  return directory.files().size() == 1 ? directory.files()[0].path().string() : directory.path().string();
+}
+
+void fill(at::Tensor& parameter, const std::string& name, double deviation, uint64_t seed) {
+  if (ends_with(name, ".bias")) {
+    parameter.zero_();
+  } else if (parameter.dim() == 1) {
+    parameter.fill_(1.0);
+  } else {
+    auto values = at::empty(parameter.sizes(), at::kFloat);
+    RandomStream stream(seed, "init:" + name);
+    float* data = values.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < values.numel(); ++i) data[i] = static_cast<float>(deviation * stream.normal());
+    parameter.copy_(values);
+  }
+}
+
+}  // namespace
+
+void check_weights(const DecoderOptions& options, const io::ModelDirectory& directory) {
+  std::vector<std::string> missing, misshaped, left_over, wrong_dtype;
+  std::set<std::string> known;
+  for (const auto& [name, shape] : parameter_shapes(options)) {
+    known.insert(name);
+    const auto tensor = directory.find(name);
+    if (!tensor) {
+      missing.push_back(name);
+    } else if (tensor->entry->shape != shape) {
+      misshaped.push_back(name + " is " + shape_text(tensor->entry->shape) + " but config.json implies " + shape_text(shape));
+    } else if (!is_plain_float(tensor->entry->dtype)) {
+      wrong_dtype.push_back(name + " (" + to_string(tensor->entry->dtype) + ")");
+    }
+  }
+  for (const auto& name : directory.tensor_names()) {
+    if (!known.count(name) && !is_skipped(options, name)) left_over.push_back(name);
+  }
+  std::string problems;
+  const auto nearest = missing.empty() ? std::string() : nearest_name(missing[0], left_over);
+  add_list(&problems, "missing", missing);
+  add_list(&problems, "of the wrong shape", misshaped);
+  add_list(&problems, "left over", left_over);
+  add_list(&problems, "stored in a type this version does not load", wrong_dtype);
+  if (problems.empty()) return;
+  throw DataError("the weights do not fit the model that config.json describes\n  " + problems)
+      .at(place_of(directory))
+      .nearest(nearest)
+      .hint(wrong_dtype.empty() ? "check that config.json and the weights belong together, and that the download is complete"
+                                : "use a checkpoint stored in float32, bfloat16 or float16; quant.type quantizes it while loading");
+}
+
+void load_weights(Decoder& decoder, const io::ModelDirectory& directory) {
+  check_weights(decoder->options(), directory);
+  const at::NoGradGuard no_gradients;
+  const auto parameters = decoder->named_parameters();
+  // In the order of the files, so that disks read forward.
+  for (const auto& file : directory.files()) {
+    for (const auto& entry : file.entries()) {
+      if (is_skipped(decoder->options(), entry.name)) continue;
+      const auto* parameter = parameters.find(entry.name);
+      if (parameter == nullptr) throw InternalError("no parameter for tensor " + entry.name);
+      at::Tensor(*parameter).copy_(io::view(file, entry));
+      io::release_pages(file, entry);
+    }
+  }
+}
+
+void initialize_weights(Decoder& decoder, uint64_t seed) {
+  const at::NoGradGuard no_gradients;
+  for (auto& item : decoder->named_parameters()) {
+    if (is_skipped(decoder->options(), item.key())) continue;  // a tied head is the embedding
+    fill(item.value(), item.key(), decoder->options().initializer_range, seed);
+  }
+}
+
+}  // namespace graft::models

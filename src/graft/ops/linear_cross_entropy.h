@@ -27,7 +27,7 @@ struct LinearCrossEntropy {
 /// the gradients of hidden (and of the weight when it is trained, accumulated in float32) are computed chunk by chunk in the forward pass, in the
 /// logits' place, and scaled by the incoming gradient later (as in Liger, arXiv:2410.10989); an adapted weight's chunk is projected
 /// again in backward, so that its adapters get their gradients. No supervised row: loss 0 and zero gradients. Deterministic.
-/// Throws DataError when shapes or dtypes do not fit, InternalError on a target outside the vocabulary (CPU only).
+/// Throws DataError when shapes or dtypes do not fit, and (on a CPU) when a target is outside the vocabulary.
 LinearCrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, const at::Tensor& rows = {},
                                         bool correct = false, int64_t chunk = 0);
 

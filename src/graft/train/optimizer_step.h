@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "graft/data/batch.h"
+#include "graft/train/trainer.h"
+
+namespace graft::train {
+
+/// What one optimizer step found, read from the device in one go.
+struct StepOutcome {
+  double loss = 0;          ///< mean over the step's supervised tokens
+  double gradient_norm = 0; ///< before clipping
+  bool stop_asked = false;  ///< a signal reached some rank
+  bool finite() const;
+};
+
+/// Forward and backward over a step's micro-batches, gradient sum over ranks, norm, clip and update.
+class OptimizerStep {
+ public:
+  OptimizerStep(const LossFunction& model, AdamW& optimizer, const TrainerOptions& options, const Peers& peers,
+                std::function<void(int64_t, int64_t)> before_micro_batch);
+
+  /// `step` is 1-based. When the outcome is not finite, parameters and moments are as before.
+  StepOutcome run(int64_t step, const data::StepBatches& batches, bool stop_asked);
+
+  /// Why the last step was not finite, in words: the micro-batch or the parameter. Waits for the device.
+  std::string explain_non_finite(const data::StepBatches& batches) const;
+
+ private:
+  at::Tensor accumulate(int64_t step, const data::StepBatches& batches);
+  void seed_generators(int64_t step, int64_t micro_batch) const;
+  at::Tensor sum_over_ranks(const at::Tensor& loss, bool stop_asked);
+
+  const LossFunction& model_;
+  AdamW& optimizer_;
+  const TrainerOptions& options_;
+  const Peers& peers_;
+  std::function<void(int64_t, int64_t)> before_micro_batch_;
+  std::vector<std::pair<int64_t, at::Tensor>> micro_losses_;  // of the last step: (micro-batch, loss sum)
+};
+
+}  // namespace graft::train

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+
+namespace graft::train {
+
+/// The most memory the run has held so far: on a GPU the caching allocator's peak of allocated bytes (what PyTorch reports as
+/// max_memory_allocated), on a CPU the process's peak resident set (VmHWM). 0 when the system does not say.
+int64_t peak_memory_bytes(c10::Device device);
+
+}  // namespace graft::train

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graft/base/files.h"
+#include "graft/train/state.h"
+
+namespace graft::train {
+
+/// A checkpoint that was verified: its manifest holds and its state was read.
+struct Checkpoint {
+  std::filesystem::path path;
+  TrainerState state;
+};
+
+/// A run directory (output_dir), locked by this process as long as the object lives.
+///
+///   .lock                     flock, with "pid host" as text for the next process's message; harmless when left behind
+///   run.json                  the run's identity
+///   metrics.jsonl, log.txt, report.json, recipe*.yaml, events.out.tfevents.*
+///   checkpoints/step-00000100/{weights, trainer_state.safetensors, state.json, manifest.json}
+///   adapter/ (or model/)      the final weights
+class RunDirectory {
+ public:
+  /// Creates the directory when needed, locks it, removes what a killed save left behind. InUseError (73) when another live process
+  /// has it, when it holds a run of another identity, or files of graft's names without one.
+  static std::shared_ptr<RunDirectory> open(const std::filesystem::path& path, const std::string& identity);
+  /// For `resume`: UsageError (64) when the path does not exist, DataError (65) when it is not a run directory.
+  static std::shared_ptr<RunDirectory> open_existing(const std::filesystem::path& path);
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  const std::string& identity() const { return identity_; }
+  std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
+  std::filesystem::path log() const { return path_ / "log.txt"; }
+  std::filesystem::path report() const { return path_ / "report.json"; }
+  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  std::filesystem::path checkpoint(int64_t step) const;
+  /// Step numbers of all directories named step-NNNNNNNN, newest first, whole or not.
+  std::vector<int64_t> checkpoint_steps() const;
+
+  /// Whether a run of this directory ended (its report.json says so).
+  bool finished() const;
+  /// Whether anything was ever saved here: a run to be continued.
+  bool has_checkpoints() const { return !checkpoint_steps().empty(); }
+
+  /// The newest checkpoint of this run that is whole. Each newer one that is not is named in a warning with the reason. None when
+  /// there is no checkpoint at all; DataError (65) when there are some and none is whole: never a silent restart.
+  std::optional<Checkpoint> newest_valid_checkpoint() const;
+
+  /// Deletes checkpoints of this run older than the newest `keep` ones and not the best. Only directories with this run's identity
+  /// in them are touched, and none newer than `step`, the one just saved. A failure is a warning: nothing is lost by keeping more.
+  void prune(int64_t step, int64_t keep, int64_t best_step) const;
+
+ private:
+  RunDirectory(std::filesystem::path path, FileDescriptor lock, std::string identity);
+  std::filesystem::path path_;
+  FileDescriptor lock_;
+  std::string identity_;
+};
+
+}  // namespace graft::train

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace graft {
+
+/// Where training stands, as far as dropout is concerned: a mask is a pure function of (seed, step, micro, module path), so a resumed or
+/// recomputed forward sees the masks it saw before.
+struct DropoutPosition {
+  /// Unset: nobody called set_dropout_position(); then the adapter's own seed is used and `step` counts masks, so that masks differ.
+  std::optional<uint64_t> seed;
+  uint64_t step = 0;   ///< optimizer step
+  uint64_t micro = 0;  ///< micro-batch within the step (counting ranks)
+};
+
+/// Sets the position for the whole process. Call it before each micro-batch's forward.
+void set_dropout_position(uint64_t seed, uint64_t step, uint64_t micro);
+/// Back to counting.
+void clear_dropout_position();
+/// What the next mask on this thread is drawn from.
+DropoutPosition current_dropout_position();
+
+/// While it lives, masks on this thread are drawn from `position` (and count from there when it has no seed): for running a forward again.
+class DropoutPositionGuard {
+ public:
+  explicit DropoutPositionGuard(DropoutPosition position);
+  ~DropoutPositionGuard();
+  DropoutPositionGuard(const DropoutPositionGuard&) = delete;
+  DropoutPositionGuard& operator=(const DropoutPositionGuard&) = delete;
+
+ private:
+  std::optional<DropoutPosition> outer_;
+};
+
+namespace detail {
+
+/// The number that stands for a module in the stream: the same in every process.
+uint64_t dropout_site(const std::string& path);
+
+/// Bool mask of x's shape on x's device, true with probability `keep`. Advances the count when the position has no seed.
+at::Tensor dropout_mask(const at::Tensor& x, double keep, uint64_t adapter_seed, uint64_t site);
+
+/// Tells ops::recompute about the stream (once), so that a recomputed block sees the same masks.
+void register_dropout_recompute();
+
+}  // namespace detail
+}  // namespace graft

@@ -14,12 +14,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool exists(const fs::path& path) {
+bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
 }
 
-std::string absolute(const fs::path& path) { return fs::absolute(path).lexically_normal().string(); }
+std::string absolute_text(const fs::path& path) { return fs::absolute(path).lexically_normal().string(); }
 
 std::vector<fs::path> expand_glob(const std::string& pattern) {
   glob_t matches{};
@@ -44,12 +44,12 @@ std::string nearest_file(const fs::path& path) {
 }
 
 [[noreturn]] void throw_missing(const SourceOptions& source, bool is_glob) {
-  std::string message =
-      is_glob ? "no file matches " + source.path + " (tried " + absolute(source.path) + ")" : "no such file: " + absolute(source.path);
+  std::string message = is_glob ? "no file matches " + source.path + " (tried " + absolute_text(source.path) + ")"
+                                : "no such file: " + absolute_text(source.path);
   std::string hint = "relative paths are relative to the working directory, " + fs::current_path().string();
   const fs::path beside = fs::path(source.recipe_directory) / source.path;
   if (!source.recipe_directory.empty() && fs::path(source.path).is_relative() &&
-      (is_glob ? !expand_glob(beside.string()).empty() : exists(beside)))
+      (is_glob ? !expand_glob(beside.string()).empty() : is_there(beside)))
     hint = "it exists beside the recipe: write " + beside.lexically_normal().string() +
            "; relative paths are relative to the working directory, " + fs::current_path().string();
   throw_source_error(source, message, is_glob ? "" : nearest_file(source.path), hint);
@@ -64,16 +64,16 @@ std::string lower_name(const fs::path& path) {
 void check_file(const SourceOptions& source, const fs::path& path) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored))
-    throw_source_error(source, "data path is a directory: " + absolute(path), "", "name its files: " + (path / "*.jsonl").string());
+    throw_source_error(source, "data path is a directory: " + absolute_text(path), "", "name its files: " + (path / "*.jsonl").string());
   if (!fs::is_regular_file(path, ignored))
-    throw_source_error(source, "data path is not a regular file: " + absolute(path), "", "save the data to a file first");
+    throw_source_error(source, "data path is not a regular file: " + absolute_text(path), "", "save the data to a file first");
   const std::string name = lower_name(path);
   for (const char* supported : {".jsonl", ".ndjson", ".json"})
     if (ends_with(name, supported)) return;
   std::string hint = "convert it to .jsonl: one JSON object a line";
   for (const char* packed : {".gz", ".zst", ".xz", ".bz2", ".zip"})
     if (ends_with(name, packed)) hint = "unpack it first: compressed files are not read";
-  throw_source_error(source, "cannot read data from " + absolute(path) + ": the name must end in .jsonl, .ndjson or .json", "", hint);
+  throw_source_error(source, "cannot read data from " + absolute_text(path) + ": the name must end in .jsonl, .ndjson or .json", "", hint);
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ std::vector<fs::path> expand_source(const SourceOptions& source) {
   if (source.path.find('\0') != std::string::npos)
     throw_source_error(source, "the data path contains a NUL character", "", "correct the path");
   std::vector<fs::path> files;
-  if (exists(source.path)) {
+  if (is_there(source.path)) {
     files.emplace_back(source.path);
   } else if (source.path.find_first_of("*?[") == std::string::npos) {
     throw_missing(source, false);

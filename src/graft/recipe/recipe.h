@@ -67,18 +67,18 @@ struct AdapterOverride {
 struct AdapterSection {
   std::string type = "lora";  ///< lora | full (every parameter is trained, no adapter)
   int64_t rank = 16;
-  std::optional<double> alpha;           ///< nullopt: 2 · rank
-  std::string scaling = "standard";      ///< standard (alpha / rank) | rslora (alpha / √rank)
-  double dropout = 0.0;                  ///< [0, 1)
+  std::optional<double> alpha;                       ///< nullopt: 2 · rank
+  std::string scaling = "standard";                  ///< standard (alpha / rank) | rslora (alpha / √rank)
+  double dropout = 0.0;                              ///< [0, 1)
   std::vector<std::string> target = {"all-linear"};  ///< one word (all-linear | attention | mlp) or a list of leaf names, globs, regex:…
-  std::vector<std::string> exclude;      ///< taken out of target; same notation
-  std::vector<int64_t> layers;           ///< indices of the layers adapted; empty: all
+  std::vector<std::string> exclude;                  ///< taken out of target; same notation
+  std::vector<int64_t> layers;                       ///< indices of the layers adapted; empty: all
   std::vector<AdapterOverride> overrides;
   std::vector<std::string> modules_to_save;  ///< trained in full and stored beside the adapter
-  std::string bias = "none";             ///< none | all | lora_only
-  std::string init = "default";          ///< default | gaussian
-  std::string dtype = "fp32";            ///< master dtype of A and B: fp32 | bf16 | fp16
-  std::string init_from;                 ///< PEFT adapter directory; "": none
+  std::string bias = "none";                 ///< none | all | lora_only
+  std::string init = "default";              ///< default | gaussian
+  std::string dtype = "fp32";                ///< master dtype of A and B: fp32 | bf16 | fp16
+  std::string init_from;                     ///< PEFT adapter directory; "": none
 
   double effective_alpha() const { return alpha.value_or(2.0 * static_cast<double>(rank)); }
   bool operator==(const AdapterSection&) const = default;
@@ -113,9 +113,9 @@ struct DataSection {
   std::string template_date;              ///< YYYY-MM-DD; "": the day of the first start (the app fills it in)
   std::string train_on = "assistant";     ///< assistant | last-assistant | all | roles (then train_on_roles)
   std::vector<std::string> train_on_roles;
-  std::string on_overflow = "drop";       ///< drop | truncate-right | error
-  std::string on_bad_sample = "error";    ///< error | skip
-  std::string packing = "isolated";       ///< isolated | none
+  std::string on_overflow = "drop";     ///< drop | truncate-right | error
+  std::string on_bad_sample = "error";  ///< error | skip
+  std::string packing = "isolated";     ///< isolated | none
   bool shuffle = true;
   int64_t workers = 4;         ///< tokenising threads
   std::string cache = "auto";  ///< auto | none | directory
@@ -146,7 +146,7 @@ struct OptimizerSection {
 struct ScheduleSection {
   std::string type = "cosine";  ///< constant | linear | cosine | wsd
   Frequency warmup = {3, Frequency::Unit::kPercent};
-  Share min_lr = {0, true};                          ///< of the peak
+  Share min_lr = {10, true};                          ///< of the peak
   Frequency decay = {10, Frequency::Unit::kPercent};  ///< wsd: length of the final descent
 
   bool operator==(const ScheduleSection&) const = default;
@@ -175,21 +175,21 @@ struct TrainSection {
 };
 
 struct MemorySection {
-  std::string checkpointing = "none";  ///< activation checkpointing: none | full | every (then checkpointing_every) | selective
+  std::string checkpointing = "full";  ///< activation checkpointing: none | full | every (then checkpointing_every) | selective
   int64_t checkpointing_every = 1;     ///< recompute every N-th layer
   bool offload_activations = false;
-  std::optional<int64_t> loss_chunk;   ///< tokens per piece of the output head; nullopt: auto
-  std::optional<int64_t> budget;       ///< bytes; nullopt: auto (what the device has)
+  std::optional<int64_t> loss_chunk;  ///< tokens per piece of the output head; nullopt: auto
+  std::optional<int64_t> budget;      ///< bytes; nullopt: auto (what the device has)
 
   bool operator==(const MemorySection&) const = default;
 };
 
 struct RuntimeSection {
-  std::string device = "auto";       ///< auto | cpu | cuda | cuda:N
-  std::optional<int64_t> ranks;      ///< processes on this node; nullopt: auto
-  std::string strategy = "auto";     ///< auto | single
-  std::string rendezvous = "auto";   ///< auto
-  std::optional<int64_t> threads;    ///< CPU threads of the arithmetic; nullopt: auto
+  std::string device = "auto";      ///< auto | cpu | cuda | cuda:N
+  std::optional<int64_t> ranks;     ///< processes on this node; nullopt: auto
+  std::string strategy = "auto";    ///< auto | single
+  std::string rendezvous = "auto";  ///< auto
+  std::optional<int64_t> threads;   ///< CPU threads of the arithmetic; nullopt: auto
   bool deterministic = false;
   std::string compile = "none";
 
@@ -233,7 +233,7 @@ struct ExportItem {
 
 struct Recipe {
   int64_t schema = 1;
-  std::string name;  ///< default: the recipe file's name without extension
+  std::string name;          ///< default: the recipe file's name without extension
   std::string task = "sft";  ///< sft | pretrain
   int64_t seed = 42;
   std::string output_dir;

@@ -1,0 +1,121 @@
+#include "graft/recipe/constraints.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "graft/base/strings.h"
+
+namespace graft::recipe {
+namespace {
+
+/// One rule: the key to point at, a test, what is wrong, what to do.
+struct Rule {
+  std::string key;
+  bool (*broken)(const Recipe&);
+  std::string text;
+  std::string remedy;
+};
+
+int lengths_given(const Recipe& recipe) {
+  return recipe.train.steps.has_value() + recipe.train.epochs.has_value() + recipe.train.tokens.has_value();
+}
+
+bool given_any(const Recipe& recipe, const std::vector<std::string>& keys) {
+  return std::any_of(keys.begin(), keys.end(), [&](const std::string& key) { return recipe.was_given(key); });
+}
+
+bool every_source(const Recipe& recipe, bool (*test)(const DataSource&)) {
+  return std::all_of(recipe.data.train.begin(), recipe.data.train.end(), test) &&
+         std::all_of(recipe.data.eval.sources.begin(), recipe.data.eval.sources.end(), test);
+}
+
+bool is_plain(const DataSource& source) { return source.format == "text" || source.format == "tokens"; }
+
+const std::vector<std::string>& lora_keys() {
+  static const std::vector<std::string> keys = {
+      "adapter.rank",   "adapter.alpha",     "adapter.scaling",         "adapter.dropout", "adapter.target", "adapter.exclude",
+      "adapter.layers", "adapter.overrides", "adapter.modules_to_save", "adapter.bias",    "adapter.init",   "adapter.init_from"};
+  return keys;
+}
+
+bool is_word(const std::string& entry) { return entry == "all-linear" || entry == "attention" || entry == "mlp"; }
+
+const std::vector<Rule>& rules() {
+  static const std::vector<Rule> table = {
+      {"train", [](const Recipe& r) { return lengths_given(r) == 0; }, "the length of the run is missing",
+       "give exactly one of train.steps, train.epochs and train.tokens"},
+      {"train", [](const Recipe& r) { return lengths_given(r) > 1; },
+       "more than one of train.steps, train.epochs and train.tokens is given",
+       "keep exactly one; on the command line ~train.epochs takes one of the recipe's away"},
+      {"batch.tokens_per_step",
+       [](const Recipe& r) { return r.batch.sequences_per_step.has_value() && r.batch.tokens_per_step.has_value(); },
+       "batch.sequences_per_step and batch.tokens_per_step are both given", "keep one; ~batch.sequences_per_step takes the recipe's away"},
+      {"batch.micro_sequences",
+       [](const Recipe& r) { return r.batch.sequences_per_step && r.batch.micro_sequences > *r.batch.sequences_per_step; },
+       "batch.micro_sequences is larger than batch.sequences_per_step",
+       "a micro-batch is a part of the step: lower it, or raise sequences_per_step"},
+      {"batch.micro_sequences",
+       [](const Recipe& r) { return r.batch.tokens_per_step && r.batch.micro_sequences > *r.batch.tokens_per_step; },
+       "batch.micro_sequences is larger than batch.tokens_per_step", "a row has at least one token: lower micro_sequences"},
+      {"quant", [](const Recipe& r) { return r.was_given("quant") && !r.was_given("quant.type"); }, "quant has keys but no type",
+       "add quant.type, or take the section out"},
+      {"adapter.type", [](const Recipe& r) { return r.adapter.type == "full" && given_any(r, lora_keys()); },
+       "adapter.type: full trains every parameter and has no low-rank matrices, but keys of adapter that need them are given",
+       "take rank, alpha, target and the like out, or use adapter.type: lora"},
+      {"adapter.type", [](const Recipe& r) { return r.adapter.type == "full" && r.quant.type != "none"; },
+       "a quantized base cannot be trained in full", "use adapter.type: lora, or quant.type: none"},
+      {"adapter.target", [](const Recipe& r) { return r.adapter.target.empty(); }, "adapter.target is an empty list",
+       "name at least one module, or use all-linear"},
+      {"adapter.target",
+       [](const Recipe& r) {
+         return r.adapter.target.size() > 1 && std::any_of(r.adapter.target.begin(), r.adapter.target.end(), is_word);
+       },
+       "all-linear, attention and mlp stand alone, not in a longer list", "use the word by itself, or list leaf names and globs"},
+      {"data.train_on", [](const Recipe& r) { return r.data.train_on == "roles" && r.data.train_on_roles.empty(); },
+       "data.train_on.roles is an empty list", "name at least one role"},
+      {"data.train_on", [](const Recipe& r) { return r.task == "pretrain" && r.was_given("data.train_on") && r.data.train_on != "all"; },
+       "task: pretrain trains on every token, but data.train_on leaves some out", "take data.train_on out, or use task: sft"},
+      {"task", [](const Recipe& r) { return r.task == "pretrain" && !every_source(r, is_plain); },
+       "task: pretrain reads plain text, but a source has a conversation format",
+       "set format: text (or tokens) on each source, or use task: sft"},
+      {"model.init", [](const Recipe& r) { return r.model.init == "random" && r.quant.type != "none"; },
+       "random weights are trained, not quantized", "use quant.type: none"},
+      {"train.stop_when", [](const Recipe& r) { return r.train.stop_when.patience && r.data.eval.none(); },
+       "train.stop_when needs evaluation data", "give data.eval, for example data.eval: {split: 0.02}"},
+      {"train.stop_when",
+       [](const Recipe& r) {
+         return r.was_given("train.stop_when.metric") && !r.train.stop_when.patience && !r.was_given("train.stop_when.patience");
+       },
+       "train.stop_when has a metric but no patience", "add train.stop_when.patience: the evaluations to wait for an improvement"},
+      {"train.schedule.min_lr", [](const Recipe& r) { return r.train.schedule.min_lr.of(r.train.optimizer.lr) > r.train.optimizer.lr; },
+       "train.schedule.min_lr is above the peak train.optimizer.lr", "lower it; 10% means a tenth of the peak"},
+      {"train.schedule.decay",
+       [](const Recipe& r) { return r.train.schedule.decay != ScheduleSection{}.decay && r.train.schedule.type != "wsd"; },
+       "train.schedule.decay belongs to type: wsd only", "take it out, or set train.schedule.type: wsd"},
+      {"train.schedule.warmup",
+       [](const Recipe& r) {
+         const Frequency& warmup = r.train.schedule.warmup;
+         return warmup.unit == Frequency::Unit::kSteps && r.train.steps && warmup.value > static_cast<double>(*r.train.steps);
+       },
+       "train.schedule.warmup is longer than the run", "shorten it, or write it as a share: 3%"},
+      {"runtime.ranks", [](const Recipe& r) { return r.runtime.ranks.value_or(1) > 1; },
+       "more than one process is not in this version of graft", "leave runtime.ranks at auto or 1"},
+      {"export",
+       [](const Recipe& r) {
+         return std::any_of(r.exports.begin(), r.exports.end(), [](const ExportItem& e) { return e.format == "peft" && !e.dtype.empty(); });
+       },
+       "export: dtype belongs to merged models; an adapter is written in adapter.dtype", "take dtype out"},
+  };
+  return table;
+}
+
+}  // namespace
+
+void check_constraints(const Recipe& recipe, Problems& problems) {
+  for (const Rule& rule : rules()) {
+    if (rule.broken(recipe)) problems.add({recipe.place_of(rule.key), rule.text, "", rule.remedy});
+  }
+}
+
+}  // namespace graft::recipe

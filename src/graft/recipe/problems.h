@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace graft::recipe {
+
+/// One fault in a recipe.
+struct Problem {
+  std::string place;    ///< file:line:col, or "command line: key=value"
+  std::string message;  ///< what is wrong
+  std::string nearest;  ///< the closest valid name, or ""
+  std::string hint;     ///< what to do, or ""
+};
+
+/// Collects faults so that a user sees all of them at once.
+class Problems {
+ public:
+  void add(Problem problem) { list_.push_back(std::move(problem)); }
+  bool empty() const { return list_.empty(); }
+  /// One RecipeError with a block per fault ("recipe.yaml:14:3: unknown key …"). Does nothing when there is none.
+  void throw_if_any() const;
+
+ private:
+  std::vector<Problem> list_;
+};
+
+/// RecipeError with a single fault.
+[[noreturn]] void throw_problem(Problem problem);
+
+/// A value that does not fit its key; bind adds the place.
+struct ValueError {
+  std::string message;
+  std::string nearest;
+  std::string hint;
+};
+
+}  // namespace graft::recipe

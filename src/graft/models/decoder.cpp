@@ -75,7 +75,7 @@ at::Tensor DecoderImpl::hidden_states(const at::Tensor& ids, const Positions& po
 }
 
 at::Tensor DecoderImpl::forward(const at::Tensor& ids, const Positions& positions, KeyValueCache* cache) {
-  return lm_head_->forward(hidden_states(ids, positions, cache));
+  return logits(hidden_states(ids, positions, cache));
 }
 
 void check_ids(const std::vector<int32_t>& ids, int64_t vocabulary_size, const std::string& where) {

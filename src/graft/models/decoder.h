@@ -42,6 +42,8 @@ class DecoderImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& ids, const Positions& positions = {}, KeyValueCache* cache = nullptr);
   /// The last norm's output [rows, length, hidden]: what the chunked loss takes together with output_weight().
   at::Tensor hidden_states(const at::Tensor& ids, const Positions& positions = {}, KeyValueCache* cache = nullptr);
+  /// The head on (a part of) what hidden_states returned: logits [..., vocabulary].
+  at::Tensor logits(const at::Tensor& hidden) { return lm_head_->forward(hidden); }
   /// The output head's weight [vocabulary, hidden], possibly adapted or tied.
   const at::Tensor& output_weight() const { return lm_head_->weight; }
   const DecoderOptions& options() const { return options_; }

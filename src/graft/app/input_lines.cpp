@@ -1,0 +1,85 @@
+#include "graft/app/input_lines.h"
+
+#include <cerrno>
+#include <fstream>
+
+#include "graft/base/error.h"
+#include "graft/base/files.h"
+
+namespace graft::app {
+namespace {
+
+std::vector<int32_t> read_ids(const Json& list, const std::string& place) {
+  if (!list.is_array()) throw DataError("\"tokens\" is a list of token ids").at(place);
+  std::vector<int32_t> ids;
+  ids.reserve(list.size());
+  for (const auto& id : list) {
+    if (!id.is_number_integer() || id.get<double>() < 0 || id.get<double>() > INT32_MAX) {
+      throw DataError("token id " + dump_json(id) + " is not a non-negative integer").at(place);
+    }
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+/// Runs `work`; a DataError in it that names no input line gets this one.
+template <typename Work>
+auto at_place(const std::string& place, const Work& work) {
+  try {
+    return work();
+  } catch (const DataError& error) {
+    throw DataError(error.message())
+        .at(error.where().empty() ? place : place + " (" + error.where() + ")")
+        .nearest(error.nearest())
+        .hint(error.hint());
+  }
+}
+
+}  // namespace
+
+void for_each_json_line(const std::string& path, const std::function<void(const Json&, const std::string&)>& use) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file || std::filesystem::is_directory(path)) throw_io_error("cannot read", path, errno != 0 ? errno : EISDIR);
+  std::string line;
+  for (int64_t number = 1; std::getline(file, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::string place = path + ":" + std::to_string(number);
+    use(parse_json(line, place), place);
+  }
+  if (file.bad()) throw_io_error("cannot read", path, errno);
+}
+
+const text::Tokenizer& Encoder::tokenizer() {
+  if (!tokenizer_) tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(directory_));
+  return *tokenizer_;
+}
+
+std::vector<int32_t> Encoder::encode_text(const std::string& text) { return tokenizer().encode(text, /*add_special=*/true); }
+
+std::vector<int32_t> Encoder::encode_messages(const Json& line, bool add_generation_prompt) {
+  if (!template_) template_ = std::make_unique<text::ChatTemplate>(text::ChatTemplate::load(directory_));
+  text::RenderOptions options;
+  options.add_generation_prompt = add_generation_prompt;
+  if (line.contains("tools")) options.tools = line["tools"];
+  // A template writes its own BOS; the tokenizer's post-processor would add a second one.
+  return tokenizer().encode(template_->render(line["messages"], options).text, /*add_special=*/false);
+}
+
+std::vector<int32_t> Encoder::encode(const Json& line, bool add_generation_prompt, const std::string& place) {
+  if (!line.is_object()) throw DataError("a line is an object with \"tokens\", \"text\" or \"messages\"").at(place);
+  if (line.contains("tokens")) return read_ids(line["tokens"], place);
+  for (const char* key : {"text", "prompt"}) {
+    if (!line.contains(key)) continue;
+    if (!line[key].is_string()) throw DataError("\"" + std::string(key) + "\" is a string").at(place);
+    return at_place(place, [&] { return encode_text(line[key].get<std::string>()); });
+  }
+  if (!line.contains("messages")) {
+    throw DataError("nothing to read in this line")
+        .at(place)
+        .hint("give \"tokens\": [ids], \"text\": \"…\" or \"messages\": [{\"role\", \"content\"}, …]");
+  }
+  if (!line["messages"].is_array()) throw DataError("\"messages\" is a list of {\"role\", \"content\"}").at(place);
+  return at_place(place, [&] { return encode_messages(line, add_generation_prompt); });
+}
+
+}  // namespace graft::app

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graft/base/json.h"
+#include "graft/text/chat_template.h"
+#include "graft/text/tokenizer.h"
+
+namespace graft::app {
+
+/// Calls `use(value, "file:line")` for each line that is not blank. IoError when the file cannot be read, DataError with
+/// file:line for a line that is not JSON.
+void for_each_json_line(const std::string& path, const std::function<void(const Json&, const std::string& place)>& use);
+
+/// Turns what users give (tokens, text or messages) into ids with a model directory's tokenizer and template, which are opened on
+/// first use: {"tokens":[…]} needs neither.
+class Encoder {
+ public:
+  explicit Encoder(std::filesystem::path model_directory) : directory_(std::move(model_directory)) {}
+
+  /// {"tokens":[…]} as they are | {"text":…} or {"prompt":…} with the tokenizer's special tokens | {"messages":[…], "tools":[…]?}
+  /// through the chat template. DataError at `place` for anything else.
+  std::vector<int32_t> encode(const Json& line, bool add_generation_prompt, const std::string& place);
+  std::vector<int32_t> encode_text(const std::string& text);
+  const text::Tokenizer& tokenizer();
+
+ private:
+  std::vector<int32_t> encode_messages(const Json& line, bool add_generation_prompt);
+
+  std::filesystem::path directory_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  std::unique_ptr<text::ChatTemplate> template_;
+};
+
+}  // namespace graft::app

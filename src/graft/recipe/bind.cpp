@@ -54,7 +54,7 @@ class Binder {
     std::string hint =
         "graft recipe explain" + (path.empty() ? std::string() : " " + pattern.substr(0, pattern.find("[]"))) + " lists the keys";
     if (member.key == "<<") hint = "merge keys are not part of the recipe language; use extends";
-    problems_.add({member.place.text(), "unknown key \"" + member.key.substr(0, 80) + "\" " + where,
+    problems_.add({member.place.text(), "unknown key \"" + shortened(member.key) + "\" " + where,
                    nearest_key(pattern, member.key.substr(0, 80)), hint});
   }
 

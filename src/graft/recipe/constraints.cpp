@@ -41,6 +41,12 @@ const std::vector<std::string>& lora_keys() {
 
 bool is_word(const std::string& entry) { return entry == "all-linear" || entry == "attention" || entry == "mlp"; }
 
+bool has_separator(const std::string& entry) { return !starts_with(entry, "regex:") && entry.find_first_of(", ") != std::string::npos; }
+
+bool has_separator(const std::string& entry) { return !starts_with(entry, "regex:") && entry.find_first_of(", ") != std::string::npos; }
+
+bool changes_nothing(const AdapterOverride& entry) { return !entry.rank && !entry.alpha; }
+
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> table = {
       {"train", [](const Recipe& r) { return lengths_given(r) == 0; }, "the length of the run is missing",
@@ -72,6 +78,19 @@ const std::vector<Rule>& rules() {
          return r.adapter.target.size() > 1 && std::any_of(r.adapter.target.begin(), r.adapter.target.end(), is_word);
        },
        "all-linear, attention and mlp stand alone, not in a longer list", "use the word by itself, or list leaf names and globs"},
+      {"adapter.target", [](const Recipe& r) { return std::any_of(r.adapter.target.begin(), r.adapter.target.end(), has_separator); },
+       "an entry of adapter.target contains a comma or a space", "write several modules as a list: [q_proj, v_proj]"},
+      {"adapter.overrides",
+       [](const Recipe& r) {
+         return std::any_of(r.adapter.overrides.begin(), r.adapter.overrides.end(),
+                            [](const AdapterOverride& o) { return !o.rank && !o.alpha; });
+       },
+       "an entry of adapter.overrides changes neither rank nor alpha", "give rank or alpha, or take the entry out"},
+      {"adapter.target", [](const Recipe& r) { return std::any_of(r.adapter.target.begin(), r.adapter.target.end(), has_separator); },
+       "an entry of adapter.target contains a comma or a space", "write several modules as a list: [q_proj, v_proj]"},
+      {"adapter.overrides",
+       [](const Recipe& r) { return std::any_of(r.adapter.overrides.begin(), r.adapter.overrides.end(), changes_nothing); },
+       "an entry of adapter.overrides changes neither rank nor alpha", "give rank or alpha, or take the entry out"},
       {"data.train_on", [](const Recipe& r) { return r.data.train_on == "roles" && r.data.train_on_roles.empty(); },
        "data.train_on.roles is an empty list", "name at least one role"},
       {"data.train_on", [](const Recipe& r) { return r.task == "pretrain" && r.was_given("data.train_on") && r.data.train_on != "all"; },
@@ -110,7 +129,30 @@ const std::vector<Rule>& rules() {
   return table;
 }
 
+/// Not wrong, but without effect: said, not refused.
+const std::vector<Rule>& remark_rules() {
+  static const std::vector<Rule> table = {
+      {"eval", [](const Recipe& r) { return r.was_given("eval") && r.data.eval.none(); }, "eval has no effect: data.eval is null",
+       "give data.eval, or take eval out"},
+      {"batch.micro_sequences",
+       [](const Recipe& r) {
+         return r.was_given("batch.micro_sequences") && r.batch.sequences_per_step.value_or(0) % r.batch.micro_sequences != 0;
+       },
+       "batch.sequences_per_step is not a multiple of batch.micro_sequences: the last micro-batch of each step is smaller",
+       "the result is the same; a multiple is faster"},
+  };
+  return table;
+}
+
 }  // namespace
+
+std::vector<std::string> remarks(const Recipe& recipe) {
+  std::vector<std::string> lines;
+  for (const Rule& rule : remark_rules()) {
+    if (rule.broken(recipe)) lines.push_back(recipe.place_of(rule.key) + ": " + rule.text + " (" + rule.remedy + ")");
+  }
+  return lines;
+}
 
 void check_constraints(const Recipe& recipe, Problems& problems) {
   for (const Rule& rule : rules()) {

@@ -5,7 +5,11 @@
 namespace graft::recipe {
 namespace {
 
-std::string one_line(const Key& key) { return "  " + key.path + ": " + describe_type(key); }
+std::string one_line(const Key& key) {
+  const std::string standard = default_text(key);
+  const std::string note = key.required ? ", required" : standard.empty() || key.form ? "" : ", default " + standard;
+  return "  " + key.path + ": " + describe_type(key) + note;
+}
 
 std::string explain_section(const Key& section, const std::string& prefix) {
   std::string text = section.path + ": " + section.doc + "\n";

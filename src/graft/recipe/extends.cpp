@@ -37,8 +37,8 @@ fs::path find_base(const Node& extends, const fs::path& file) {
     if (is_file(candidate)) return candidate;
   }
   if (const auto shipped = find_shipped(extends.text)) return *shipped;
-  throw_problem({extends.place.text(), "extends: there is no recipe \"" + extends.text.substr(0, 200) + "\"",
-                 nearest_name(extends.text, shipped_names()),
+  throw_problem({extends.place.text(), "extends: there is no recipe \"" + shortened(extends.text) + "\"",
+                 nearest_name(shortened(extends.text), shipped_names()),
                  "looked for " + fs::absolute(beside).string() + " (also with .yaml) and among the shipped recipes (graft recipe list)"});
 }
 
@@ -60,7 +60,7 @@ void stack_below(Node& root, const fs::path& file, std::vector<fs::path>& chain,
   if (extends.is_null()) return;
   const fs::path base_file = find_base(extends, file);
   if (std::find(chain.begin(), chain.end(), identity_of(base_file)) != chain.end()) {
-    throw_problem({extends.place.text(), "extends: " + extends.text + " leads back to a recipe that is already in the chain", "",
+    throw_problem({extends.place.text(), "extends: " + shortened(extends.text) + " leads back to a recipe that is already in the chain", "",
                    "break the circle"});
   }
   if (chain.size() >= kLongestChain) {

@@ -9,11 +9,17 @@ namespace {
 
 constexpr size_t kLongestPath = 256;
 
-bool is_index(const std::string& part) {
-  return !part.empty() && part.size() <= 6 && part.find_first_not_of("0123456789") == std::string::npos;
+bool is_index(const std::string& part) { return !part.empty() && part.find_first_not_of("0123456789") == std::string::npos; }
+
+/// The list entry, or nullptr when there is none.
+Node* entry_of(Node& list, const std::string& index) {
+  constexpr size_t kMostDigits = 6;
+  if (!list.is_list() || index.size() > kMostDigits) return nullptr;
+  const size_t number = std::stoul(index);
+  return number < list.items.size() ? &list.items[number] : nullptr;
 }
 
-std::string origin_of(const std::string& override_text) { return "command line: " + override_text.substr(0, 200); }
+std::string origin_of(const std::string& override_text) { return "command line: " + shortened(override_text, 200); }
 
 /// The deepest prefix of `path` that exists, for the suggestion: {"adapter", "rnk"} of "adapter.rnk".
 std::pair<std::string, std::string> first_unknown(const std::string& path) {
@@ -49,10 +55,7 @@ bool path_exists(const std::string& path) {
 
 /// The child that `part` names, made where there is none. nullptr: an index beyond the list.
 Node* descend(Node& node, const std::string& part, const Place& place) {
-  if (is_index(part)) {
-    const size_t index = std::stoul(part);
-    return node.is_list() && index < node.items.size() ? &node.items[index] : nullptr;
-  }
+  if (is_index(part)) return entry_of(node, part);
   if (!node.is_map()) {
     node = Node{};
     node.kind = Node::Kind::kMap;
@@ -89,12 +92,7 @@ void reset(Node& root, const std::string& path, const std::string& origin, Probl
   }
   Node* node = &root;
   for (size_t i = 0; i + 1 < parts.size() && node != nullptr; ++i) {
-    if (is_index(parts[i])) {
-      const size_t index = std::stoul(parts[i]);
-      node = node->is_list() && index < node->items.size() ? &node->items[index] : nullptr;
-    } else {
-      node = node->find(parts[i]);
-    }
+    node = is_index(parts[i]) ? entry_of(*node, parts[i]) : node->find(parts[i]);
   }
   if (node != nullptr) node->erase(parts.back());
 }
@@ -123,8 +121,8 @@ bool read_override(const std::string& text, Override& result, Problems& problems
   result.path = result.resets ? text.substr(1) : text.substr(0, equals);
   result.value = result.resets ? "" : text.substr(equals + 1);
   if (path_exists(result.path)) return true;
-  problems.add({origin, "unknown key \"" + result.path.substr(0, 100) + "\"",
-                result.path.size() > kLongestPath ? "" : suggestion(result.path), "graft recipe explain lists the keys"});
+  problems.add({origin, "unknown key \"" + shortened(result.path) + "\"", result.path.size() > kLongestPath ? "" : suggestion(result.path),
+                "graft recipe explain lists the keys"});
   return false;
 }
 
@@ -140,7 +138,7 @@ void apply_overrides(Node& root, const std::vector<std::string>& overrides, Prob
     const auto earlier =
         std::find_if(applied.begin(), applied.end(), [&](const Override& other) { return overlap(other.path, current.path); });
     if (earlier != applied.end()) {
-      problems.add({origin, current.path + " is overridden twice; first by " + earlier->text.substr(0, 200), "", "keep one of them"});
+      problems.add({origin, current.path + " is overridden twice; first by " + shortened(earlier->text, 200), "", "keep one of them"});
       continue;
     }
     applied.push_back(current);

@@ -13,9 +13,16 @@ Field field_of(const Key& key, const Recipe& recipe) { return key.field(const_ca
 
 bool in_element(const Key& key) { return key.path.find("[]") != std::string::npos; }
 
-/// The value of one identity row as it enters the hash; the template date counts only when it was chosen.
+/// Keys that the app fills in when they are not given: the day of the first start, and an adapter's shape from init_from.
+bool is_filled_in(const Key& key, const Recipe& recipe) {
+  if (recipe.was_given(key.path)) return false;
+  const bool follows_init_from = starts_with(key.path, "adapter.") && key.path != "adapter.init_from" && key.path != "adapter.type";
+  return key.kind == Kind::kDate || (follows_init_from && !recipe.adapter.init_from.empty());
+}
+
+/// The value of one identity row as it enters the hash: what was chosen, not what was filled in.
 std::string identity_text(const Key& key, const Recipe& recipe) {
-  if (key.kind == Kind::kDate && !recipe.was_given(key.path)) return key.unset;
+  if (is_filled_in(key, recipe)) return default_text(key);
   return format_field(key, field_of(key, recipe));
 }
 

@@ -20,6 +20,18 @@ std::string block(const Problem& problem) {
 
 }  // namespace
 
+std::string shortened(const std::string& text, size_t most) {
+  std::string result = text.substr(0, most);
+  if (text.size() > most) {
+    while (!result.empty() && (static_cast<unsigned char>(text[result.size()]) & 0xC0) == 0x80) result.pop_back();
+    result += "…";
+  }
+  for (char& byte : result) {
+    if (static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F) byte = '?';
+  }
+  return result;
+}
+
 void throw_problem(Problem problem) {
   throw RecipeError(headline(problem)).nearest(problem.nearest).hint(problem.hint);  // empty ones are not printed
 }

@@ -25,6 +25,9 @@ class Problems {
   std::vector<Problem> list_;
 };
 
+/// User text for a message: at most `most` bytes, whole characters, no control characters (a recipe must not drive a terminal).
+std::string shortened(const std::string& text, size_t most = 80);
+
 /// RecipeError with a single fault.
 [[noreturn]] void throw_problem(Problem problem);
 

@@ -286,6 +286,9 @@ std::string identity_hash(const Recipe& recipe);
 /// Keys (dotted) whose values differ between two recipes, those of the identity only: what to print when a directory holds another run.
 std::vector<std::string> differing_keys(const Recipe& a, const Recipe& b);
 
+/// What is allowed but has no effect, one line each with its place: for warnings.
+std::vector<std::string> remarks(const Recipe& recipe);
+
 /// The error for a path in a recipe that does not exist: the key's line, the absolute path tried, and whether it lies beside the recipe.
 /// `what` names it ("model directory"); `key` is "model.path", "data.train.0.path", …
 RecipeError missing_path(const Recipe& recipe, const std::string& key, const std::string& path, const std::string& what);

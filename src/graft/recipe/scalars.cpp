@@ -16,10 +16,7 @@ namespace {
 
 constexpr size_t kLongestNumber = 64;  // std::regex recurses over its input
 
-std::string quoted(const std::string& text) {
-  constexpr size_t kShown = 60;
-  return '"' + (text.size() <= kShown ? text : text.substr(0, kShown) + "…") + '"';
-}
+std::string quoted(const std::string& text) { return '"' + shortened(text, 60) + '"'; }
 
 bool all_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });

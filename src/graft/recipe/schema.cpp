@@ -66,6 +66,7 @@ std::string bound_text(const Key& key, double bound) {
 }
 
 std::string range_text(const Key& key) {
+  if (key.least == key.most) return ", always " + bound_text(key, key.least);
   const bool low = std::isfinite(key.least), high = std::isfinite(key.most);
   const std::string from = low ? (key.least_open ? " above " : " from ") + bound_text(key, key.least) : "";
   if (!high) return low && !key.least_open ? " of at least " + bound_text(key, key.least) : from;

@@ -10,10 +10,7 @@
 namespace graft::recipe {
 namespace {
 
-std::string shown(const std::string& text) {
-  constexpr size_t kShown = 80;
-  return '"' + (text.size() <= kShown ? text : text.substr(0, kShown) + "…") + '"';
-}
+std::string shown(const std::string& text) { return '"' + shortened(text) + '"'; }
 
 std::string what_was_found(const Node& node) {
   if (node.is_map()) return "a section";
@@ -68,10 +65,10 @@ std::string substituted(const std::string& text, const Substitutions& substituti
     } else if (starts_with(what, "env:")) {
       const char* variable = std::getenv(what.substr(4).c_str());
       if (variable == nullptr || *variable == '\0')
-        throw ValueError{"environment variable " + what.substr(4) + " is not set", "", "set it, or write the value out"};
+        throw ValueError{"environment variable " + shortened(what.substr(4)) + " is not set", "", "set it, or write the value out"};
       value = variable;
     } else {
-      throw ValueError{"${" + what + "} is unknown", nearest_name(what, {"name", "env:NAME"}),
+      throw ValueError{"${" + shortened(what) + "} is unknown", nearest_name(what.substr(0, 80), {"name", "env:NAME"}),
                        "only ${name} and ${env:NAME} are filled in"};
     }
     if (value.find("${") != std::string::npos || has_control_character(value) || !is_valid_utf8(value)) {
@@ -100,7 +97,11 @@ std::string choice_of(const Key& key, const std::string& text) {
   }
   std::vector<std::string> candidates = key.choices;
   for (const auto& [spelling, choice] : key.aliases) candidates.push_back(spelling);
-  throw ValueError{shown(text) + " is not one of " + join(key.choices, " | "), nearest_name(text, candidates), ""};
+  std::string hint;
+  for (const Key* form : children_of(key.path)) {
+    if (form->form && form->leaf() == text) hint = "write  " + key.leaf() + ": {" + form->leaf() + ": …}";
+  }
+  throw ValueError{shown(text) + " is not one of " + join(key.choices, " | "), hint.empty() ? nearest_name(text, candidates) : "", hint};
 }
 
 std::string device_of(const std::string& text) {
@@ -169,7 +170,7 @@ std::vector<std::string> texts_of(const Key& key, const Node& node) {
   if (node.is_scalar() && key.word_as_list) return {text_of(key, node)};
   if (!node.is_list()) {
     ValueError error = wrong_type(key, node);
-    if (node.is_scalar()) error.hint = "write it as a list: [" + node.text.substr(0, 60) + "]";
+    if (node.is_scalar()) error.hint = "write it as a list: [" + shortened(node.text) + "]";
     throw error;
   }
   std::vector<std::string> values;

@@ -44,7 +44,9 @@ class Lines {
 /// Builds the tree from events.
 class Builder : public YAML::EventHandler {
  public:
-  Builder(const Lines& lines, Problems& problems) : lines_(lines), problems_(problems) {}
+  Builder(const Lines& lines, Problems& problems) : lines_(lines), problems_(problems) {
+    root_.place = lines.place(YAML::Mark::null_mark());
+  }
 
   Node take() {
     if (root_.is_null()) root_.kind = Node::Kind::kMap;
@@ -163,8 +165,8 @@ class Builder : public YAML::EventHandler {
     const auto same = [&](const Member& member) { return member.key == frame.key; };
     const auto first = std::find_if(frame.node.members.begin(), frame.node.members.end(), same);
     if (first != frame.node.members.end()) {
-      problems_.add(
-          {frame.key_place.text(), "key \"" + frame.key + "\" is given twice; first at " + first->place.text(), "", "keep one of them"});
+      problems_.add({frame.key_place.text(), "key \"" + shortened(frame.key) + "\" is given twice; first at " + first->place.text(), "",
+                     "keep one of them"});
       return;
     }
     frame.node.members.push_back({frame.key, frame.key_place, std::move(node)});

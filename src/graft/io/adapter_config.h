@@ -5,13 +5,14 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
 namespace graft::io {
 
-/// PEFT's adapter_config.json for LoRA, field by field under PEFT's names (shared/reference: PEFT 0.18 – 0.21).
+/// PEFT's adapter_config.json for LoRA, field by field under PEFT's names (read: 0.14 – 0.21; written: as 0.21.2 does).
 struct AdapterConfig {
   int64_t r = 8;
   double lora_alpha = 8;  ///< written as an integer when it is one (Ollama reads only integers)
@@ -21,6 +22,7 @@ struct AdapterConfig {
   std::string bias = "none";  ///< none | all | lora_only
   std::string task_type;      ///< "CAUSAL_LM", or empty for null
   std::string base_model_name_or_path;
+  std::string revision;  ///< of the base; empty for null
   bool init_lora_weights = true;
   std::string init_name;  ///< when init_lora_weights is a string ("gaussian")
   /// A list of names, or one string: a regular expression over the whole path, or "all-linear".
@@ -34,19 +36,30 @@ struct AdapterConfig {
   std::vector<std::pair<std::string, double>> alpha_pattern;
 };
 
-/// Reads DIR/adapter_config.json. Unknown keys with a value that is not null/false/empty are put into `warnings` (one text each);
-/// another peft_type, or a LoRA variant graft does not have (use_dora, lora_bias, trainable_token_indices, target_parameters,
-/// layer_replication, …) is a DataError by name. r ≤ 4096, finite alpha.
+/// Reads DIR/adapter_config.json. UsageError when the directory does not exist. Unknown keys with a value that is not null, false or
+/// empty, and initialisations that changed the base (pissa, olora, corda, lora_ga, loftq: the adapter fits only that changed base),
+/// are put into `warnings` (one text each); without a list they are logged. Another peft_type, or a LoRA variant graft does not have
+/// (use_dora, lora_bias, trainable_token_indices, target_parameters, layer_replication, …) is a DataError by field name.
+/// 1 ≤ r ≤ 4096, finite alpha.
 AdapterConfig read_adapter_config(const std::filesystem::path& directory, std::vector<std::string>* warnings);
+/// The same from the file's text; `origin` is the place named in errors.
+AdapterConfig parse_adapter_config(std::string_view text, const std::string& origin, std::vector<std::string>* warnings);
 
-/// The file as PEFT writes it: keys sorted, indent 2, inference_mode true, every field PEFT 0.18 knows.
+/// The file byte for byte as PEFT 0.21.2 writes it: every field, keys sorted (also inside rank_pattern and alpha_pattern: give keys
+/// that do not overlap, such as "^full.path"), indent 2, ASCII, inference_mode true, no newline at the end.
 std::string to_json(const AdapterConfig& config);
 
-/// PEFT 1.6: which modules a config targets. `names` are full module paths. See peft.md for the exact rules
-/// (list entry = equal or ".entry" suffix; string = full regex match; exclude_modules; layers_to_transform; modules_to_save).
+/// PEFT's own decision which modules a config targets. `name` is a full module path without "base_model.model.". In this order:
+/// exclude_modules (list: equal or ".entry" suffix; string: full regex match), modules_to_save (and everything below), then
+/// target_modules (list: equal or ".entry" suffix, the latter narrowed by layers_to_transform/layers_pattern; string: full regex
+/// match). "all-linear" targets every name: give the names of linear layers, output head left out.
+/// Regular expressions are Python's as far as PCRE2 agrees; a malformed or exploding one is a DataError.
 bool targets_module(const AdapterConfig& config, const std::string& name);
 
-/// rank_pattern / alpha_pattern lookup: first key k in order for which re.match(r"(.*\.)?(k)$", name) holds.
+/// target_modules is the word "all-linear" (in any case).
+bool targets_all_linear(const AdapterConfig& config);
+
+/// rank_pattern / alpha_pattern lookup: first key k in order for which re.match(r"(.*\.)?(k)$", name) holds; else r / lora_alpha.
 int64_t rank_of(const AdapterConfig& config, const std::string& name);
 double alpha_of(const AdapterConfig& config, const std::string& name);
 

@@ -39,6 +39,9 @@ enum class Strictness { kForeign, kOwn };
 class SafetensorsFile {
  public:
   static SafetensorsFile open(const std::filesystem::path& path, Strictness strictness = Strictness::kForeign);
+  /// The same with an explicit choice between mapping and reading into memory.
+  enum class Access { kMapped, kInMemory };
+  static SafetensorsFile open(const std::filesystem::path& path, Strictness strictness, Access access);
   ~SafetensorsFile();
   SafetensorsFile(SafetensorsFile&&) noexcept;
   SafetensorsFile& operator=(SafetensorsFile&&) noexcept;

@@ -67,14 +67,14 @@ uint64_t read_header_length(int descriptor, uint64_t file_size, Strictness stric
 
 struct SafetensorsFile::State {
   fs::path path;
-  Strictness strictness = Strictness::kForeign;
+  Access access = Access::kMapped;
   FileDescriptor file;
   struct stat opened {};
   uint64_t file_size = 0, data_begin = 0;
   SafetensorsHeader header;
   std::unordered_map<std::string_view, size_t> index;
 
-  /// What mapping() hands out. Pages of the file (kForeign) or memory (kOwn); made at the first use.
+  /// What mapping() hands out. Pages of the file or memory; made at the first use.
   struct Memory {
     char* begin = nullptr;
     size_t size = 0;
@@ -102,7 +102,7 @@ struct SafetensorsFile::State {
   std::shared_ptr<Memory> make_memory() const {
     auto made = std::make_shared<Memory>();
     made->size = file_size;
-    if (strictness == Strictness::kForeign) {
+    if (access == Access::kMapped) {
       // Writable but private: a caller that writes into a tensor gets its own copy of the page, never a fault and never the file.
       void* begin = ::mmap(nullptr, file_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
       if (begin == MAP_FAILED) throw_io_error("cannot map file", path, errno);
@@ -130,9 +130,13 @@ SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;
 
 SafetensorsFile SafetensorsFile::open(const fs::path& path, Strictness strictness) {
+  return open(path, strictness, strictness == Strictness::kOwn ? Access::kInMemory : Access::kMapped);
+}
+
+SafetensorsFile SafetensorsFile::open(const fs::path& path, Strictness strictness, Access access) {
   auto state = std::make_shared<State>();
   state->path = path;
-  state->strictness = strictness;
+  state->access = access;
   state->file = open_regular_file(path, &state->opened);
   state->file_size = static_cast<uint64_t>(state->opened.st_size);
   const uint64_t length = read_header_length(state->file.get(), state->file_size, strictness, path);
@@ -156,7 +160,7 @@ const TensorEntry* SafetensorsFile::find(std::string_view name) const {
 }
 
 std::string_view SafetensorsFile::bytes(const TensorEntry& entry) const {
-  if (state_->strictness == Strictness::kForeign) state_->check_unchanged();
+  if (state_->access == Access::kMapped) state_->check_unchanged();
   return {state_->data() + entry.begin, static_cast<size_t>(entry.end - entry.begin)};
 }
 
@@ -166,7 +170,7 @@ std::shared_ptr<const void> SafetensorsFile::mapping() const {
 }
 
 void SafetensorsFile::release(const TensorEntry& entry) const {
-  if (state_->strictness == Strictness::kOwn) return;  // plain memory: dropping its pages would zero them
+  if (state_->access == Access::kInMemory) return;  // plain memory: dropping its pages would zero them
   static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto start = reinterpret_cast<uintptr_t>(state_->data());
   const uintptr_t begin = (start + entry.begin + page - 1) / page * page;  // inwards: the pages at the edges hold neighbours too

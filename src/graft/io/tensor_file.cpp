@@ -68,7 +68,7 @@ void save_tensors(const std::filesystem::path& path, const std::vector<std::pair
 }
 
 std::map<std::string, at::Tensor> load_tensors(const std::filesystem::path& path, Strictness strictness) {
-  const SafetensorsFile file = SafetensorsFile::open(path, strictness);
+  const SafetensorsFile file = SafetensorsFile::open(path, strictness, SafetensorsFile::Access::kInMemory);
   std::map<std::string, at::Tensor> tensors;
   for (const auto& entry : file.entries()) {
     const std::string_view bytes = file.bytes(entry);

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "graft/adapters/dropout_stream.h"
 #include "graft/base/random.h"
 #include "graft/train/clip.h"
 #include "graft/train/device_batch.h"
@@ -81,6 +82,7 @@ at::Tensor OptimizerStep::accumulate(int64_t step, const data::StepBatches& batc
 void OptimizerStep::seed_generators(int64_t step, int64_t micro_batch) const {
   const uint64_t seed = derive_seed(options_.seed(), "dropout", static_cast<uint64_t>(step), static_cast<uint64_t>(micro_batch));
   seed_generator(at::detail::getDefaultCPUGenerator(), seed);
+  set_dropout_position(options_.seed(), static_cast<uint64_t>(step), static_cast<uint64_t>(micro_batch));
   if (!options_.device().is_cpu()) seed_generator(at::globalContext().defaultGenerator(options_.device()), seed);
 }
 

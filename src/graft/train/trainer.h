@@ -105,7 +105,7 @@ class Trainer {
   /// Called with true before training and false before an evaluation: module.train(on), so that dropout is off when it should be.
   Trainer& set_training_with(std::function<void(bool)> set_training);
   /// Called before each micro-batch's forward with (step, micro-batch): coordinates for random numbers of the model's own. LibTorch's
-  /// generators are seeded from (seed, step, micro-batch) in any case.
+  /// generators and adapter dropout are set from (seed, step, micro-batch) in any case.
   Trainer& before_micro_batch(std::function<void(int64_t step, int64_t micro_batch)> hook);
 
   /// Runs, or continues, to the end. Files of a run directory: see RunDirectory.

@@ -1,6 +1,7 @@
 #include "graft/app/device.h"
 
 #include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <dlfcn.h>
 
 #include <charconv>
@@ -42,7 +43,7 @@ at::Device cuda_device(int index, const std::string& name) {
     throw UsageError("device \"" + name + "\" was asked for, but " + problem)
         .hint("use --device cpu, or --device auto to take what there is");
   }
-  const auto count = static_cast<int>(at::globalContext().getNumGPUs());
+  const auto count = static_cast<int>(at::detail::getCUDAHooks().getNumGPUs());
   if (index >= count) {
     throw UsageError("device \"" + name + "\" was asked for, but there are " + std::to_string(count) + " GPUs (numbered from 0)");
   }

@@ -22,12 +22,12 @@ std::vector<int32_t> read_ids(const Json& list, const std::string& place) {
   return ids;
 }
 
-/// Runs `work`; a DataError in it that names no input line gets this one.
-template <typename Work>
-auto at_place(const std::string& place, const Work& work) {
+/// Runs `work`; a fault in what it was given (a template's or tokenizer's DataError) gets the input line as its place.
+std::vector<int32_t> at_place(const std::string& place, const std::function<std::vector<int32_t>()>& work) {
   try {
     return work();
-  } catch (const DataError& error) {
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kData) throw;
     throw DataError(error.message())
         .at(error.where().empty() ? place : place + " (" + error.where() + ")")
         .nearest(error.nearest())

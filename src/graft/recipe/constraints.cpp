@@ -43,8 +43,6 @@ bool is_word(const std::string& entry) { return entry == "all-linear" || entry =
 
 bool has_separator(const std::string& entry) { return !starts_with(entry, "regex:") && entry.find_first_of(", ") != std::string::npos; }
 
-bool has_separator(const std::string& entry) { return !starts_with(entry, "regex:") && entry.find_first_of(", ") != std::string::npos; }
-
 bool changes_nothing(const AdapterOverride& entry) { return !entry.rank && !entry.alpha; }
 
 const std::vector<Rule>& rules() {
@@ -78,14 +76,6 @@ const std::vector<Rule>& rules() {
          return r.adapter.target.size() > 1 && std::any_of(r.adapter.target.begin(), r.adapter.target.end(), is_word);
        },
        "all-linear, attention and mlp stand alone, not in a longer list", "use the word by itself, or list leaf names and globs"},
-      {"adapter.target", [](const Recipe& r) { return std::any_of(r.adapter.target.begin(), r.adapter.target.end(), has_separator); },
-       "an entry of adapter.target contains a comma or a space", "write several modules as a list: [q_proj, v_proj]"},
-      {"adapter.overrides",
-       [](const Recipe& r) {
-         return std::any_of(r.adapter.overrides.begin(), r.adapter.overrides.end(),
-                            [](const AdapterOverride& o) { return !o.rank && !o.alpha; });
-       },
-       "an entry of adapter.overrides changes neither rank nor alpha", "give rank or alpha, or take the entry out"},
       {"adapter.target", [](const Recipe& r) { return std::any_of(r.adapter.target.begin(), r.adapter.target.end(), has_separator); },
        "an entry of adapter.target contains a comma or a space", "write several modules as a list: [q_proj, v_proj]"},
       {"adapter.overrides",

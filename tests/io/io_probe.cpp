@@ -1,5 +1,6 @@
 // Verdicts in bulk, one line on stdout for each line on stdin:
 //   io_probe safetensors foreign|own     path                       -> "ok" or "refused <message>"
+//   io_probe rewrite FROM TO            copies a file through the reader and the writer
 //   io_probe targets                     JSON of an adapter_config and module names, see below
 #include <iostream>
 #include <string>
@@ -46,13 +47,21 @@ void target_decisions() {
   }
 }
 
+void rewrite(const std::string& from, const std::string& to) {
+  const auto file = graft::io::SafetensorsFile::open(from);
+  graft::io::SafetensorsWriter writer(to, file.entries(), file.metadata());
+  for (const auto& tensor : writer.order()) writer.append(file.bytes(*file.find(tensor.name)));
+  writer.finish();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "safetensors" && argc > 2)
     return safetensors_verdicts(std::string(argv[2]) == "own" ? graft::io::Strictness::kOwn : graft::io::Strictness::kForeign), 0;
+  if (mode == "rewrite" && argc > 3) return rewrite(argv[2], argv[3]), 0;
   if (mode == "targets") return target_decisions(), 0;
-  std::cerr << "io_probe safetensors foreign|own | targets\n";
+  std::cerr << "io_probe safetensors foreign|own | rewrite FROM TO | targets\n";
   return 64;
 }

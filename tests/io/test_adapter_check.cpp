@@ -34,7 +34,8 @@ struct AdapterOnDisk {
   /// "subject: why" of everything that blocks.
   std::string blockers(const std::string& consumer, const std::optional<AdapterBase>& base = std::nullopt) const {
     std::string text;
-    for (const auto& finding : check_adapter(facts(), {consumer}, base).at(0).findings)
+    const auto verdicts = check_adapter(facts(), {consumer}, base);
+    for (const auto& finding : verdicts.at(0).findings)
       if (finding.blocks) text += finding.subject + ": " + finding.why + "\n";
     return text;
   }

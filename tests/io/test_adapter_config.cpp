@@ -94,7 +94,7 @@ TEST_CASE("the nearest adapter is named when the directory holds it one level do
 
 TEST_CASE("a malformed or runaway regular expression is a DataError", "[io]") {
   REQUIRE_THROWS_WITH(targets_module(parse(R"("target_modules":"(unclosed")"), "a"), Contains("malformed"));
-  REQUIRE_THROWS_AS(targets_module(parse(R"("target_modules":"(a+)+b")"), std::string(60, 'a') + "c"), graft::DataError);
+  REQUIRE_THROWS_AS(targets_module(parse(R"("target_modules":"(a|aa)+")"), std::string(60, 'a') + "c"), graft::DataError);
   REQUIRE_THROWS_AS(rank_of(parse(R"("rank_pattern":{"[":2})"), "a"), graft::DataError);
 }
 

@@ -8,6 +8,7 @@
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
 #include "graft/io/model_index.h"
+#include "graft/io/printable.h"
 
 namespace graft::io {
 namespace {
@@ -138,7 +139,7 @@ void ModelDirectory::open_shards() {
     const auto& entries = files_[f].entries();
     for (size_t i = 0; i < entries.size(); ++i) {
       const auto named = index.shard_of.find(entries[i].name);
-      const std::string place = files_[f].path().string() + ": " + entries[i].name;
+      const std::string place = files_[f].path().string() + ": " + printable(entries[i].name);
       if (named == index.shard_of.end())
         throw DataError("the shard holds a tensor the index does not name").at(place).hint("fetch the index again");
       if (named->second != index.shards[f])
@@ -150,14 +151,14 @@ void ModelDirectory::open_shards() {
   for (const auto& [tensor, shard] : index.shard_of)
     if (where_.count(tensor) == 0)
       throw DataError("the index names shard " + shard + " for this tensor, but it is not in it")
-          .at(origin + ": " + tensor)
+          .at(origin + ": " + printable(tensor))
           .hint("fetch the index and the shard again");
   for (const auto& [f, i] : copies) {
     const auto& copy = files_[f].entries()[i];
     const Tensor original = at(copy.name);
     if (copy.dtype != original.entry->dtype || copy.shape != original.entry->shape || files_[f].bytes(copy) != original.bytes())
       throw DataError("the tensor is in two shards with different content; the index names " + original.file->path().filename().string())
-          .at(files_[f].path().string() + ": " + copy.name)
+          .at(files_[f].path().string() + ": " + printable(copy.name))
           .hint("fetch the model again");
   }
   if (index.total_size >= 0 && static_cast<uint64_t>(index.total_size) != bytes)

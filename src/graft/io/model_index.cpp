@@ -6,6 +6,7 @@
 #include "graft/base/files.h"
 #include "graft/base/json.h"
 #include "graft/base/strings.h"
+#include "graft/io/printable.h"
 
 namespace graft::io {
 namespace {
@@ -18,7 +19,7 @@ void require_plain_file_name(const std::string& name, const std::string& place) 
   const bool plain =
       !name.empty() && name.size() <= 255 && name[0] != '.' && name.find_first_of(std::string("/\\:\0", 4)) == std::string::npos;
   if (plain) return;
-  throw DataError("shard name \"" + name.substr(0, 200) + "\" is not a plain file name: an index may only name files of its own directory")
+  throw DataError("shard name \"" + printable(name) + "\" is not a plain file name: an index may only name files of its own directory")
       .at(place)
       .hint("put the shards beside the index and name them without folders");
 }
@@ -31,12 +32,12 @@ ModelIndex read_model_index(const fs::path& path) {
   ModelIndex index;
   std::set<std::string> shards;
   for (const auto& [tensor, file] : json["weight_map"].items()) {
-    const std::string place = origin + ": weight_map." + tensor;
+    const std::string place = origin + ": weight_map." + printable(tensor);
     if (!file.is_string()) throw DataError("expected a file name, found " + dump_json(file).substr(0, 80)).at(place);
     const auto name = file.get<std::string>();
     require_plain_file_name(name, place);
     if (!ends_with(name, ".safetensors")) {
-      throw DataError("shard \"" + name + "\" is not a .safetensors file")
+      throw DataError("shard \"" + printable(name) + "\" is not a .safetensors file")
           .at(place)
           .hint("graft reads no pickle files; convert the model with transformers: model.save_pretrained(directory)");
     }

@@ -8,6 +8,7 @@
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
 #include "graft/io/json_scanner.h"
+#include "graft/io/printable.h"
 
 namespace graft::io {
 namespace {
@@ -19,13 +20,6 @@ constexpr Limits kForeignLimits{std::numeric_limits<size_t>::max(), 64, 1'000'00
 constexpr Limits kOwnLimits{512, 16, 1'000'000};
 
 const char* kRefetch = "the file is damaged or not complete; fetch or write it again";
-
-// Names come from the file: made printable and short before they reach a terminal.
-std::string shown(const std::string& name) {
-  std::string text;
-  for (const char c : name.substr(0, 200)) text += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return name.size() > 200 ? text + "…" : text;
-}
 
 class HeaderParser {
  public:
@@ -50,7 +44,7 @@ class HeaderParser {
 
  private:
   [[noreturn]] void refuse(const std::string& tensor, const std::string& rule) const {
-    throw DataError(rule).at(path_ + ": " + shown(tensor)).hint(kRefetch);
+    throw DataError(rule).at(path_ + ": " + printable(tensor)).hint(kRefetch);
   }
 
   void read_metadata() {
@@ -63,7 +57,7 @@ class HeaderParser {
       std::string key = scanner_.string("a metadata key");
       scanner_.expect(':', "':'");
       std::string value = scanner_.string("a string as metadata value");
-      if (own_ && header_.metadata.count(key) != 0) refuse("__metadata__", "duplicate key: metadata has \"" + shown(key) + "\" twice");
+      if (own_ && header_.metadata.count(key) != 0) refuse("__metadata__", "duplicate key: metadata has \"" + printable(key) + "\" twice");
       header_.metadata[std::move(key)] = std::move(value);
     } while (scanner_.next_member('}'));
   }
@@ -107,8 +101,8 @@ class HeaderParser {
   }
 
   void skip_unknown(const std::string& tensor, const std::string& field) {
-    if (own_) refuse(tensor, "unknown field: \"" + shown(field) + "\" (an entry has dtype, shape and data_offsets)");
-    if (!unknown_seen_) log::warning(path_ + ": " + shown(tensor) + ": the header's field \"" + shown(field) + "\" is unknown and ignored");
+    if (own_) refuse(tensor, "unknown field: \"" + printable(field) + "\" (an entry has dtype, shape and data_offsets)");
+    if (!unknown_seen_) log::warning(path_ + ": " + printable(tensor) + ": the header's field \"" + printable(field) + "\" is unknown and ignored");
     unknown_seen_ = true;
     scanner_.skip_value(2);
   }
@@ -120,8 +114,8 @@ class HeaderParser {
     if (!dtype) {
       static const std::vector<std::string> kKnown = {"F64", "F32", "F16", "BF16", "I64",  "I32",     "I16",     "I8",
                                                       "U64", "U32", "U16", "U8",   "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"};
-      throw DataError("dtype: \"" + shown(name) + "\" cannot be read")
-          .at(path_ + ": " + shown(entry->name))
+      throw DataError("dtype: \"" + printable(name) + "\" cannot be read")
+          .at(path_ + ": " + printable(entry->name))
           .nearest(nearest_name(name, kKnown))
           .hint("convert the tensor to one of " + enumerate(kKnown));
     }
@@ -133,7 +127,7 @@ class HeaderParser {
     scanner_.take('[');
     if (scanner_.take(']')) return;
     do {
-      const uint64_t size = scanner_.unsigned_integer("shape of " + shown(entry->name));
+      const uint64_t size = scanner_.unsigned_integer("shape of " + printable(entry->name));
       if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
         refuse(entry->name, "overflow: dimension " + std::to_string(size) + " is beyond 2^63-1");
       if (entry->shape.size() >= limits_.dimensions)
@@ -149,7 +143,7 @@ class HeaderParser {
     size_t count = 0;
     if (!scanner_.take(']')) {
       do {
-        const uint64_t value = scanner_.unsigned_integer("data_offsets of " + shown(entry->name));
+        const uint64_t value = scanner_.unsigned_integer("data_offsets of " + printable(entry->name));
         if (count < 2) values[count] = value;
         ++count;
       } while (scanner_.next_member(']'));
@@ -183,9 +177,9 @@ void check_places(const SafetensorsHeader& header, uint64_t data_size, const std
   uint64_t end = 0;
   const TensorEntry* previous = nullptr;
   for (const auto& entry : header.entries) {
-    const auto refuse = [&](const std::string& rule) { throw DataError(rule).at(path + ": " + shown(entry.name)).hint(kRefetch); };
+    const auto refuse = [&](const std::string& rule) { throw DataError(rule).at(path + ": " + printable(entry.name)).hint(kRefetch); };
     const std::string after =
-        previous != nullptr ? "\"" + shown(previous->name) + "\" ends at " + std::to_string(end) : "the data begins at 0";
+        previous != nullptr ? "\"" + printable(previous->name) + "\" ends at " + std::to_string(end) : "the data begins at 0";
     if (entry.begin < end) refuse("overlap: the tensor begins at byte " + std::to_string(entry.begin) + " but " + after);
     if (entry.begin > end) refuse("hole: the tensor begins at byte " + std::to_string(entry.begin) + " but " + after);
     if (entry.end < entry.begin)

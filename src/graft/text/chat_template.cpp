@@ -1,0 +1,74 @@
+#include "graft/text/chat_template.h"
+
+#include <optional>
+#include <utility>
+
+#include "graft/base/error.h"
+#include "graft/text/chat_messages.h"
+#include "graft/text/jinja/evaluator.h"
+#include "graft/text/jinja/globals.h"
+#include "graft/text/jinja/json_text.h"
+#include "graft/text/jinja/parser.h"
+
+namespace graft::text {
+namespace {
+
+struct Parsed {
+  Parsed(std::string_view text, const std::string& origin) : source(text), tree(jinja::parse_template(text, origin)) {}
+  std::string source;
+  jinja::Template tree;
+};
+
+}  // namespace
+
+struct ChatTemplate::State {
+  State(std::string_view source, std::map<std::string, std::string> tokens, const std::string& origin)
+      : standard(source, origin), special_tokens(std::move(tokens)) {}
+  Parsed standard;
+  std::optional<Parsed> for_tools;  ///< a template of its own, used when there are tools
+  const Parsed& for_options(const RenderOptions& options) const { return for_tools && !options.tools.is_null() ? *for_tools : standard; }
+  std::map<std::string, std::string> special_tokens;
+};
+
+ChatTemplate::ChatTemplate(std::string_view source, std::map<std::string, std::string> special_tokens, std::string origin)
+    : state_(std::make_unique<State>(source, std::move(special_tokens), origin)) {}
+ChatTemplate::~ChatTemplate() = default;
+ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
+ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
+
+bool ChatTemplate::has_generation_blocks(const RenderOptions& options) const { return state_->for_options(options).tree.has_generation; }
+const std::string& ChatTemplate::source() const { return state_->standard.source; }
+
+void ChatTemplate::set_tool_template(std::string_view source, const std::string& origin) { state_->for_tools.emplace(source, origin); }
+
+Rendered ChatTemplate::render(const Json& messages, const RenderOptions& options) const {
+  check_messages(messages);
+  if (!jinja::is_date(options.date)) {
+    throw DataError("the template's date '" + options.date + "' is not a day written YYYY-MM-DD").at("data.template_date");
+  }
+  if (!options.extra.is_object()) throw DataError("the template's further variables must be an object");
+  const Parsed& parsed = state_->for_options(options);
+  jinja::Runtime runtime(jinja::Limits{});
+  runtime.date = options.date;
+  std::vector<std::pair<std::string, jinja::Value>> context;
+  try {
+    // As in transformers, a variable of the caller's wins over a special token of the same name.
+    for (const auto& [name, token] : state_->special_tokens) context.emplace_back(name, runtime.string(token));
+    context.emplace_back("messages", jinja::from_json(runtime, plain_messages(messages)));
+    context.emplace_back("tools", jinja::from_json(runtime, options.tools));
+    context.emplace_back("documents", jinja::from_json(runtime, options.documents));
+    context.emplace_back("add_generation_prompt", jinja::Value(options.add_generation_prompt));
+    for (const auto& [name, value] : options.extra.items()) context.emplace_back(name, jinja::from_json(runtime, value));
+  } catch (const jinja::Fault& fault) {
+    throw DataError(std::string("the conversation can not be given to the chat template: ") + fault.what()).at("messages");
+  }
+  jinja::Evaluator evaluator(parsed.tree, runtime);
+  jinja::Output output = evaluator.run(context);
+  Rendered rendered;
+  rendered.text = std::move(output.text);
+  for (const auto& mark : output.marks) rendered.generation.push_back({mark.begin, mark.end});
+  rendered.generation_lost = evaluator.generated_blocks() != output.marks.size();
+  return rendered;
+}
+
+}  // namespace graft::text

@@ -25,13 +25,6 @@ bool given_any(const Recipe& recipe, const std::vector<std::string>& keys) {
   return std::any_of(keys.begin(), keys.end(), [&](const std::string& key) { return recipe.was_given(key); });
 }
 
-bool every_source(const Recipe& recipe, bool (*test)(const DataSource&)) {
-  return std::all_of(recipe.data.train.begin(), recipe.data.train.end(), test) &&
-         std::all_of(recipe.data.eval.sources.begin(), recipe.data.eval.sources.end(), test);
-}
-
-bool is_plain(const DataSource& source) { return source.format == "text" || source.format == "tokens"; }
-
 const std::vector<std::string>& lora_keys() {
   static const std::vector<std::string> keys = {
       "adapter.rank",   "adapter.alpha",     "adapter.scaling",         "adapter.dropout", "adapter.target", "adapter.exclude",
@@ -85,9 +78,6 @@ const std::vector<Rule>& rules() {
        "data.train_on.roles is an empty list", "name at least one role"},
       {"data.train_on", [](const Recipe& r) { return r.task == "pretrain" && r.was_given("data.train_on") && r.data.train_on != "all"; },
        "task: pretrain trains on every token, but data.train_on leaves some out", "take data.train_on out, or use task: sft"},
-      {"task", [](const Recipe& r) { return r.task == "pretrain" && !every_source(r, is_plain); },
-       "task: pretrain reads plain text, but a source has a conversation format",
-       "set format: text (or tokens) on each source, or use task: sft"},
       {"model.init", [](const Recipe& r) { return r.model.init == "random" && r.quant.type != "none"; },
        "random weights are trained, not quantized", "use quant.type: none"},
       {"train.stop_when", [](const Recipe& r) { return r.train.stop_when.patience && r.data.eval.none(); },

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "graft/base/strings.h"
 #include "graft/recipe/layers.h"
@@ -32,11 +33,23 @@ std::pair<std::string, std::string> first_unknown(const std::string& path) {
   return {known, ""};
 }
 
+/// "data.train.0" → "data.train[]"; nullopt when it is nothing that has keys.
+std::optional<std::string> pattern_of_section(const std::string& path) {
+  if (path.empty()) return "";
+  const size_t dot = path.rfind('.');
+  if (dot != std::string::npos && is_index(path.substr(dot + 1))) {
+    const Key* list = find_key(path.substr(0, dot));
+    return list != nullptr && list->kind == Kind::kItems ? std::optional(element_path(*list)) : std::nullopt;
+  }
+  const Key* section = find_key(path);
+  return section != nullptr ? std::optional(section->path) : std::nullopt;
+}
+
 std::string suggestion(const std::string& path) {
   const auto [parent, leaf] = first_unknown(path);
-  const Key* section = parent.empty() ? nullptr : find_key(parent);
-  if (section == nullptr && !parent.empty()) return "";
-  const std::string nearest = nearest_key(section == nullptr ? "" : section->path, leaf);
+  const auto section = pattern_of_section(parent);
+  if (!section) return "";
+  const std::string nearest = nearest_key(*section, leaf);
   if (nearest.empty() || nearest.find('.') != std::string::npos || parent.empty()) return nearest;
   return parent + "." + nearest;
 }

@@ -132,7 +132,7 @@ int64_t parse_bytes(const std::string& text) {
   if (name.empty()) return parse_integer(text);
   std::vector<std::string> names;
   for (const Unit& unit : units) {
-    if (name == unit.name) return static_cast<int64_t>(std::llround(parse_number(digits) * unit.factor));
+    if (name == unit.name) return scaled(text, std::round(parse_number(digits) * unit.factor), 1);
     names.push_back(unit.name);
   }
   throw ValueError{quoted(text) + " is not a size", "", "write bytes or a number with " + enumerate(names) + ", such as 22GiB"};

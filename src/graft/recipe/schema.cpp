@@ -151,13 +151,13 @@ std::string nearest_key(const std::string& parent, const std::string& leaf) {
     if (std::find(key.elsewhere.begin(), key.elsewhere.end(), leaf) != key.elsewhere.end())
       return key.parent() == parent ? key.leaf() : key.path;
   }
+  for (const Key& key : schema_table()) {
+    if (key.leaf() == leaf) return key.path;
+  }
   std::vector<std::string> siblings;
   for (const Key* key : children_of(parent)) siblings.push_back(key->leaf());
   const std::string sibling = nearest_name(leaf, siblings);
   if (!sibling.empty()) return sibling;
-  for (const Key& key : schema_table()) {
-    if (key.leaf() == leaf) return key.path;
-  }
   std::vector<std::string> names;
   for (const Key& key : schema_table()) names.push_back(key.leaf());
   const std::string name = nearest_name(leaf, names);

@@ -113,7 +113,7 @@ def mutated(random_source, content):
         at = random_source.choice(spots)
         return file_of((text[:at] + random_source.choice(NUMBERS) + text[at + 1:]).encode("utf-8", "surrogateescape"), data)
     if kind == 4:  # the length field
-        return struct.pack("<Q", max(0, length + random_source.choice([-9, -8, -1, 1, 8, 9, 1 << 31, 1 << 40, (1 << 64) - 1 - length]))) + content[8:]
+        return struct.pack("<Q", (length + random_source.choice([-9, -8, -1, 1, 8, 9, 1 << 31, 1 << 40])) % (1 << 64)) + content[8:]
     if kind == 5:  # white space in or around
         at = random_source.randrange(len(header) + 1)
         return file_of(header[:at] + random_source.choice([b" ", b"\n", b"\r", b"\t", b"\x0b", b"\xc2\xa0"]) + header[at:], data)

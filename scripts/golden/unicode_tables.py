@@ -110,6 +110,16 @@ unicode_14_marks = {code for code in POINTS if category[code][0] == "M"}
 print_ranges("kNotYetMarks", "Marks in Unicode 14 that unicode_normalization_alignments does not know as such.", unicode_14_marks - marks)
 print_ranges("kFormerMarks", "Marks for unicode_normalization_alignments, no longer so in Unicode 14.", marks - unicode_14_marks)
 
+clean = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+removed = {code for code in POINTS if clean.normalize_str(chr(code)) == ""} | {0x09, 0x0A, 0x0D} - {0xFFFD}
+controls = {code for code in POINTS if category[code] in ("Cc", "Cf", "Co")}
+print_ranges("kNotYetControls", "Format characters in Unicode 14 that unicode_categories lacks.", controls - removed)
+accents = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
+removed = {code for code in POINTS if accents.normalize_str(chr(code)) == ""}
+nonspacing = {code for code in POINTS if category[code] == "Mn"}
+print_ranges("kNotYetNonspacing", "Mn in Unicode 14 that unicode_categories lacks.", nonspacing - removed)
+print_ranges("kFormerNonspacing", "Mn for unicode_categories, no longer so in Unicode 14.", removed - nonspacing)
+
 # A character is inert when HF neither decomposes nor reorders it although Unicode 14 would.
 nfkd, nfd = normalizers.NFKD(), normalizers.NFD()
 inert = {code for code in POINTS if nfkd.normalize_str(chr(code)) != unicodedata.normalize("NFKD", chr(code))}
@@ -120,6 +130,10 @@ for code in POINTS:
         for text in ("a" + chr(code) + other, "a" + other + chr(code)):
             if nfd.normalize_str(text) != unicodedata.normalize("NFD", text):
                 inert.add(code)
+for code in list(inert):  # nor does it join others into a character that it does not know
+    pair = unicodedata.normalize("NFD", chr(code))
+    if len(pair) == 2 and normalizers.NFC().normalize_str(pair) == pair:
+        inert.add(ord(pair[1]))
 print_ranges("kNotNormalized", "Characters whose decomposition or combining class HF's normalization tables do not have.", inert)
 
 lower = normalizers.Lowercase()

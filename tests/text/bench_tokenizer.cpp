@@ -32,7 +32,7 @@ void print_ids(const graft::text::Tokenizer& tokenizer, const std::vector<std::s
     Json line;
     line["ids"] = tokenizer.encode(text);
     line["ids_no_special"] = tokenizer.encode(text, false);
-    line["decoded"] = tokenizer.decode(line["ids"].get<std::vector<int32_t>>());
+    line["decoded"] = tokenizer.decode(line["ids_no_special"].get<std::vector<int32_t>>());
     line["offsets"] = Json::array();
     for (const auto& token : tokenizer.encode_with_offsets(text, false)) line["offsets"].push_back({token.begin, token.end, token.id});
     std::cout << graft::dump_json(line) << '\n';

@@ -8,7 +8,7 @@ namespace {
 
 bool is_removed_control(char32_t code) {
   if (code == '\t' || code == '\n' || code == '\r') return false;
-  return code == 0 || code == 0xFFFD || is_other(code);
+  return code == 0 || code == 0xFFFD || is_control(code);
 }
 
 // The CJK ideograph blocks as BERT lists them.

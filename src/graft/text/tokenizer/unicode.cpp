@@ -91,11 +91,15 @@ bool is_combining_mark(char32_t code) {
   return is_mark(category(code)) && find_range(tables::kNotYetMarks, code) == nullptr;
 }
 
-bool is_nonspacing_mark(char32_t code) { return category(code) == UTF8PROC_CATEGORY_MN; }
+bool is_nonspacing_mark(char32_t code) {
+  if (find_range(tables::kFormerNonspacing, code) != nullptr) return true;
+  return category(code) == UTF8PROC_CATEGORY_MN && find_range(tables::kNotYetNonspacing, code) == nullptr;
+}
 
-bool is_other(char32_t code) {
+bool is_control(char32_t code) {
   const auto value = category(code);
-  return value == UTF8PROC_CATEGORY_CN || value == UTF8PROC_CATEGORY_CC || value == UTF8PROC_CATEGORY_CF || value == UTF8PROC_CATEGORY_CO;
+  if (value == UTF8PROC_CATEGORY_CF) return find_range(tables::kNotYetControls, code) == nullptr;
+  return value == UTF8PROC_CATEGORY_CC || value == UTF8PROC_CATEGORY_CO;
 }
 
 void append_lowercase(std::string* text, char32_t code) {

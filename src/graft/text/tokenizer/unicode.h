@@ -41,7 +41,7 @@ bool is_punctuation(char32_t code);      ///< ASCII punctuation and P*
 bool is_word(char32_t code);             ///< Alphabetic, M*, Nd, Pc, Join_Control: \w of Rust's regex
 bool is_combining_mark(char32_t code);   ///< M*
 bool is_nonspacing_mark(char32_t code);  ///< Mn
-bool is_other(char32_t code);            ///< Cc, Cf, Cn, Co
+bool is_control(char32_t code);          ///< Cc, Cf, Co
 
 /// Appends the lower-case form (one or more characters).
 void append_lowercase(std::string* text, char32_t code);

@@ -20,7 +20,8 @@ double learning_rate(const ScheduleOptions& options, int64_t step, int64_t steps
     case ScheduleOptions::Type::kCosine: return options.minimum + range * (1.0 + std::cos(M_PI * progress)) / 2.0;
     case ScheduleOptions::Type::kWsd: break;
   }
-  const auto wanted = static_cast<int64_t>(std::ceil(options.decay_fraction * static_cast<double>(steps)));
+  // A whole number of steps that became a fraction and back may be off by a rounding error.
+  const auto wanted = static_cast<int64_t>(std::ceil(options.decay_fraction * static_cast<double>(steps) - 1e-6));
   const int64_t decay = std::clamp<int64_t>(wanted, 1, steps - warmup);
   const int64_t into_decay = step - 1 - (steps - decay);
   if (into_decay <= 0) return peak;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "graft/base/error.h"
 #include "graft/base/log.h"
@@ -185,20 +186,18 @@ class TrainingLoop {
   void judge(const EvaluationRow& row) {
     const bool by_loss = options_.metric() == "eval/loss";
     const double value = by_loss ? row.eval_loss : row.eval_accuracy;
-    const bool better = !state_.best_metric || (by_loss ? value < *state_.best_metric : value > *state_.best_metric);
-    if (std::isfinite(value) && better) {
+    const double infinity = std::numeric_limits<double>::infinity();
+    const double gain = !std::isfinite(value) ? -infinity : !state_.best_metric ? infinity : by_loss ? *state_.best_metric - value : value - *state_.best_metric;
+    if (gain > 0) {
       state_.best_metric = value;
       state_.best_step = state_.step;
-      state_.evaluations_without_gain = 0;
       improved_ = state_.step > 0;
-      return;
     }
-    ++state_.evaluations_without_gain;
-    if (options_.patience() > 0 && state_.evaluations_without_gain >= options_.patience()) {
-      state_.stopped_early = true;
-      log::info("stopping after step " + std::to_string(state_.step) + ": " + options_.metric() + " has not improved in " +
-                std::to_string(state_.evaluations_without_gain) + " evaluations; the best was at step " + std::to_string(state_.best_step));
-    }
+    state_.evaluations_without_gain = gain > options_.minimum_gain() ? 0 : state_.evaluations_without_gain + 1;
+    if (options_.patience() == 0 || state_.evaluations_without_gain < options_.patience()) return;
+    state_.stopped_early = true;
+    log::info("stopping after step " + std::to_string(state_.step) + ": " + options_.metric() + " has not improved in " +
+              std::to_string(state_.evaluations_without_gain) + " evaluations; the best was at step " + std::to_string(state_.best_step));
   }
 
   void save() {

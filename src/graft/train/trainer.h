@@ -45,6 +45,8 @@ struct TrainerOptions {
   TORCH_ARG(std::string, metric) = "eval/loss";
   /// Stop after this many evaluations in a row without a gain; 0: never.
   TORCH_ARG(int64_t, patience) = 0;
+  /// A gain no larger than this does not count towards patience (the best checkpoint still follows every gain).
+  TORCH_ARG(double, minimum_gain) = 0.0;
 
   /// Run directory; "" = nothing is written (or run_directory() gives one that is already open and locked).
   TORCH_ARG(std::filesystem::path, output_dir);

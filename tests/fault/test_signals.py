@@ -1,0 +1,62 @@
+"""TERM, USR1, USR2 and INT save and end with 75 within 10 s; the run then goes on to the same bytes."""
+import signal
+import time
+
+import pytest
+from conftest import Run
+
+
+def wait_for_rows(run, process, count):
+    path = run.output / "metrics.jsonl"
+    for _ in range(3000):
+        if path.exists() and path.read_text().count("\n") >= count:
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    raise AssertionError("no progress")
+
+
+@pytest.mark.parametrize("name", ["TERM", "USR1", "USR2", "INT"])
+def test_signal_saves_and_ends_with_75(undisturbed, tmp_path, name):
+    run = Run(tmp_path, every=1000)  # no periodic checkpoint: only the signal can have saved
+    process = run.start()
+    wait_for_rows(run, process, 5)
+    sent = time.monotonic()
+    process.send_signal(getattr(signal, f"SIG{name}"))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 75, err
+    assert time.monotonic() - sent < 10
+    assert out == "" and name in err and "saved" in err
+    last = run.rows()[-1]["step"]
+    assert last < 48
+    assert run.checkpoints()[-1].name == f"step-{last:08d}"
+    run.complete()
+    assert run.adapter_hash() == undisturbed.adapter_hash()
+    assert run.rows() == undisturbed.rows()
+
+
+def test_signals_at_random_moments_again_and_again(undisturbed, tmp_path):
+    import random
+    generator = random.Random(3)
+    run = Run(tmp_path)
+    for _ in range(6):
+        process = run.start()
+        time.sleep(generator.uniform(0, undisturbed.seconds * 0.5))
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode in (0, 75, -signal.SIGTERM), err  # a signal before the handler is set simply ends it
+    run.complete()
+    assert run.adapter_hash() == undisturbed.adapter_hash()
+    assert run.rows() == undisturbed.rows()
+
+
+def test_second_interrupt_stops_at_once(tmp_path):
+    run = Run(tmp_path, steps=100000, every=100000)
+    process = run.start()
+    wait_for_rows(run, process, 3)
+    process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode in (75, 130)

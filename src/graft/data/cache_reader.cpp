@@ -83,7 +83,7 @@ class MappedStore : public TokenStore {
 
 std::shared_ptr<const TokenStore> open_cache_file(const fs::path& path, const std::string& key) {
   const int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (number < 0 && errno == ENOENT) return nullptr;
+  if (number < 0 && (errno == ENOENT || errno == ENOTDIR)) return nullptr;
   if (number < 0) throw_io_error("cannot open the data cache", path, errno);
   const FileDescriptor file(number);
   struct stat status {};

@@ -6,6 +6,7 @@
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/signals.h"
+#include "graft/base/strings.h"
 #include "graft/data/formats.h"
 #include "graft/data/ordered_pool.h"
 #include "graft/data/row_outcome.h"
@@ -97,10 +98,10 @@ class RowEncoder {
       const Json json = parse_row(row, file);
       encoded = encoder_.encode(format_.read(RowView(json, format_, source_.fields), context_));
     } catch (const Error& error) {
-      bad(outcome, error, place);
+      bad(outcome, error, file, place);
       return outcome;
     } catch (const Json::exception& error) {
-      bad(outcome, DataError(std::string("unexpected JSON: ") + error.what()), place);
+      bad(outcome, DataError(std::string("unexpected JSON: ") + error.what()), file, place);
       return outcome;
     } catch (...) {
       outcome.error = std::current_exception();
@@ -116,12 +117,12 @@ class RowEncoder {
 
  private:
   /// Only faults of the data can be skipped; they get the row's place, and keep the place they had (in a template, say) in the text.
-  void bad(RowOutcome& outcome, const Error& error, const std::string& place) const {
+  void bad(RowOutcome& outcome, const Error& error, const std::string& file, const std::string& place) const {
     if (error.code() != ExitCode::kData) {
       outcome.error = std::current_exception();
       return;
     }
-    const bool placed = error.where().compare(0, place.size(), place) == 0;
+    const bool placed = starts_with(error.where(), file + ":");
     const std::string message = error.message() + (placed || error.where().empty() ? "" : " (" + error.where() + ")");
     const std::string& at = placed ? error.where() : place;
     if (options_.on_bad_sample == DatasetOptions::OnBadSample::kSkip) {

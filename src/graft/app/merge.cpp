@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "graft/app/adapter_delta.h"
+#include "graft/app/model_files.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/json.h"
@@ -127,17 +128,9 @@ class Merger {
   }
 
   void copy_small_files(const fs::path& output) {
-    for (const auto& entry : fs::directory_iterator(model_.path())) {
-      const std::string name = entry.path().filename().string(), extension = entry.path().extension().string();
-      const bool wanted = extension == ".json" || extension == ".jinja" || extension == ".txt" || extension == ".model";
-      if (!wanted || !entry.is_regular_file() || name == "config.json" || ends_with(name, ".index.json")) continue;
-      write_file(output / name, read_file(entry.path()));
-    }
+    copy_model_files(model_.path(), output);
     if (report_.untied) config_["tie_word_embeddings"] = false;
-    if (dtype_) {
-      const std::string name = dtype_name_ == "fp32" ? "float32" : dtype_name_ == "bf16" ? "bfloat16" : "float16";
-      config_[config_.contains("torch_dtype") && !config_.contains("dtype") ? "torch_dtype" : "dtype"] = name;
-    }
+    set_config_dtype(&config_, dtype_name_);
     write_file(output / "config.json", dump_json(config_, 2) + "\n");
   }
 

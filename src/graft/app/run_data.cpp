@@ -30,7 +30,6 @@ data::SourceOptions source_options(const recipe::Recipe& recipe, const recipe::D
   data::SourceOptions options;
   options.path = source.path;
   options.format = source.format;
-  options.fields = source.fields;
   options.weight = source.weight;
   options.limit = source.limit.value_or(-1);
   options.recipe_place = source.place.empty() ? recipe.file.string() : source.place;

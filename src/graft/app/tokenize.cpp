@@ -81,7 +81,8 @@ void tokenize(const TokenizeOptions& options, std::ostream& out) {
     const Json value = parse_json(line, place);
     try {
       out << (options.decode ? lines.decode_line(value, place) : lines.encode_line(value, place)) << '\n';
-    } catch (const DataError& error) {
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kData) throw;
       if (!error.where().empty() && error.where().rfind(place, 0) == 0) throw;
       throw DataError(error.message()).at(place + (error.where().empty() ? "" : " (" + error.where() + ")")).hint(error.hint());
     }

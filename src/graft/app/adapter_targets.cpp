@@ -1,0 +1,100 @@
+#include "graft/app/adapter_targets.h"
+
+#include <algorithm>
+#include <set>
+
+#include "graft/adapters/name_pattern.h"
+#include "graft/adapters/target_kind.h"
+#include "graft/base/error.h"
+#include "graft/base/strings.h"
+#include "graft/models/family.h"
+
+namespace graft::app {
+namespace {
+
+using detail::NamePattern;
+constexpr const char* kHead = "lm_head";
+
+std::vector<AdaptedModule> adaptable(const models::DecoderOptions& decoder) {
+  std::vector<AdaptedModule> all = {{"model.embed_tokens", decoder.hidden_size, decoder.vocabulary_size, 0}};
+  for (const auto& [name, shape] : models::linear_shapes(decoder)) all.push_back({name, shape[0], shape[1], 0});
+  return all;
+}
+
+[[noreturn]] void refuse(const recipe::Recipe& recipe, const std::string& key, const std::string& entry, const std::vector<AdaptedModule>& all) {
+  std::set<std::string> leaves;
+  for (const auto& module : all) leaves.insert(detail::leaf_of(module.name));
+  std::vector<std::string> names(leaves.begin(), leaves.end());
+  auto candidates = names;
+  candidates.insert(candidates.end(), detail::target_kinds().begin(), detail::target_kinds().end());
+  for (const auto& module : all) candidates.push_back(module.name);
+  throw RecipeError(key + ": \"" + entry + "\" matches no module of this model").at(recipe.place_of(key)).nearest(nearest_name(entry, candidates)).hint("its modules are " + enumerate(names));
+}
+
+// A container's name stands for what is inside it, as in `exclude: [mlp]`.
+bool excludes(const NamePattern& pattern, const std::string& name) {
+  for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1))
+    if (pattern.matches(name.substr(0, dot))) return true;
+  return pattern.matches(name);
+}
+
+// "model.layers.7.mlp.up_proj" is in layer 7; the embedding and the head are in none.
+int64_t layer_of(const std::string& name) {
+  for (const auto& part : split(name, '.'))
+    if (!part.empty() && part.find_first_not_of("0123456789") == std::string::npos) return std::stoll(part);
+  return -1;
+}
+
+std::set<std::string> chosen_names(const recipe::Recipe& recipe, const std::vector<AdaptedModule>& all) {
+  std::set<std::string> chosen;
+  for (const auto& entry : recipe.adapter.target) {
+    const size_t before = chosen.size();
+    const bool kind = detail::is_target_kind(entry);
+    for (const auto& module : all) {
+      const bool wanted = kind ? module.name != kHead && module.name != "model.embed_tokens" && detail::path_is_of_kind(entry, module.name)
+                               : NamePattern(entry, "adapter.target").matches(module.name);
+      if (wanted) chosen.insert(module.name);
+    }
+    if (chosen.size() == before && !std::any_of(all.begin(), all.end(), [&](const auto& m) { return !kind && NamePattern(entry, "adapter.target").matches(m.name); }))
+      refuse(recipe, "adapter.target", entry, all);
+  }
+  for (const auto& entry : recipe.adapter.exclude) {
+    const NamePattern pattern(entry, "adapter.exclude");
+    if (!std::any_of(all.begin(), all.end(), [&](const auto& module) { return excludes(pattern, module.name); })) refuse(recipe, "adapter.exclude", entry, all);
+    for (auto it = chosen.begin(); it != chosen.end();) it = excludes(pattern, *it) ? chosen.erase(it) : std::next(it);
+  }
+  return chosen;
+}
+
+void keep_layers(const recipe::Recipe& recipe, int64_t layers, std::set<std::string>* chosen) {
+  if (recipe.adapter.layers.empty()) return;
+  const std::set<int64_t> wanted(recipe.adapter.layers.begin(), recipe.adapter.layers.end());
+  for (const int64_t layer : wanted)
+    if (layer >= layers) throw RecipeError("adapter.layers: there is no layer " + std::to_string(layer) + "; the model has layers 0 to " + std::to_string(layers - 1)).at(recipe.place_of("adapter.layers"));
+  for (auto it = chosen->begin(); it != chosen->end();) it = wanted.count(layer_of(*it)) > 0 ? std::next(it) : chosen->erase(it);
+}
+
+}  // namespace
+
+std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
+  const auto all = adaptable(decoder);
+  auto chosen = chosen_names(recipe, all);
+  keep_layers(recipe, decoder.layers, &chosen);
+  std::vector<NamePattern> patterns;
+  for (const auto& entry : recipe.adapter.overrides) patterns.emplace_back(entry.match, "adapter.overrides");
+  std::vector<AdaptedModule> result;
+  for (auto module : all) {
+    if (chosen.count(module.name) == 0) continue;
+    module.rank = recipe.adapter.rank;
+    for (size_t i = 0; i < patterns.size(); ++i)
+      if (patterns[i].matches(module.name)) {
+        module.rank = recipe.adapter.overrides[i].rank.value_or(module.rank);
+        break;
+      }
+    result.push_back(std::move(module));
+  }
+  if (result.empty()) throw RecipeError("adapter.target, exclude and layers together leave no module to adapt").at(recipe.place_of("adapter.target"));
+  return result;
+}
+
+}  // namespace graft::app

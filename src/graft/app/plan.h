@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "graft/app/run_data.h"
+#include "graft/base/json.h"
+#include "graft/recipe/recipe.h"
+#include "graft/train/memory_plan.h"
+
+namespace graft::app {
+
+/// What a recipe will do, worked out from config.json, the data and arithmetic. No LibTorch.
+struct PlanReport {
+  int64_t train_samples = 0, eval_samples = 0, dropped_samples = 0;
+  int64_t tokens_per_epoch = 0, supervised_tokens_per_epoch = 0;
+  int64_t steps = 0;
+  double steps_per_epoch = 0;
+  double packing_efficiency = 0;  ///< of the rows' room, in (0, 1]
+  int64_t max_length = 0;
+  int64_t trainable_parameters = 0, total_parameters = 0;
+  int64_t adapted_modules = 0;
+  train::MemoryPlan memory;
+  std::vector<std::string> warnings;
+};
+
+/// RecipeError for targets that match nothing.
+PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cuda);
+
+/// RecipeError when the predicted peak is above memory.budget.
+void check_budget(const recipe::Recipe& recipe, const PlanReport& plan);
+
+/// predicted_peak_memory_bytes and predicted_memory_parts: what report.json keeps beside the measured peak.
+Json predicted_json(const PlanReport& plan);
+
+/// `plan --json`: everything, with the resolved recipe as YAML text.
+Json plan_json(const recipe::Recipe& recipe, const PlanReport& plan);
+/// The same for people.
+std::string plan_text(const recipe::Recipe& recipe, const PlanReport& plan);
+
+}  // namespace graft::app

@@ -1,0 +1,72 @@
+#include "graft/app/recipe_options.h"
+
+#include <algorithm>
+
+#include "graft/app/device.h"
+#include "graft/base/random.h"
+
+namespace graft::app {
+namespace {
+
+train::ScheduleOptions schedule_options(const recipe::Recipe& recipe, int64_t steps, double steps_per_epoch) {
+  const auto& schedule = recipe.train.schedule;
+  train::ScheduleOptions options;
+  options.type = train::parse_schedule(schedule.type);
+  options.learning_rate = recipe.train.optimizer.lr;
+  options.minimum = schedule.min_lr.of(recipe.train.optimizer.lr);
+  options.warmup_steps = schedule.warmup.steps(steps, steps_per_epoch);
+  options.decay_fraction = static_cast<double>(schedule.decay.steps(steps, steps_per_epoch, 1)) / static_cast<double>(steps);
+  return options;
+}
+
+}  // namespace
+
+LoraOptions lora_options(const recipe::Recipe& recipe) {
+  const auto& adapter = recipe.adapter;
+  LoraOptions options(adapter.rank);
+  options.alpha(adapter.alpha)
+      .rank_stabilized(adapter.scaling == "rslora")
+      .dropout(adapter.dropout)
+      .targets(adapter.target)
+      .exclude(adapter.exclude)
+      .layers(adapter.layers)
+      .bias(adapter.bias)
+      .modules_to_save(adapter.modules_to_save)
+      .init(adapter.init)
+      .seed(derive_seed(static_cast<uint64_t>(recipe.seed), "init"))
+      .dtype(resolve_dtype(adapter.dtype, at::kFloat))
+      .base_model(recipe.model.path)
+      .task_type("CAUSAL_LM");
+  std::vector<LoraOverride> overrides;
+  for (const auto& entry : adapter.overrides) overrides.push_back({entry.match, entry.rank, entry.alpha});
+  options.overrides(std::move(overrides));
+  return options;
+}
+
+train::TrainerOptions trainer_options(const recipe::Recipe& recipe, int64_t steps, double steps_per_epoch, bool has_evaluation, at::Device device) {
+  const auto& optimizer = recipe.train.optimizer;
+  train::AdamWOptions adamw;
+  adamw.beta1 = optimizer.betas[0];
+  adamw.beta2 = optimizer.betas[1];
+  adamw.epsilon = optimizer.eps;
+  adamw.weight_decay = optimizer.weight_decay;
+  train::TrainerOptions options(steps);
+  options.seed(static_cast<uint64_t>(recipe.seed))
+      .schedule(schedule_options(recipe, steps, steps_per_epoch))
+      .optimizer(adamw)
+      .clip_grad_norm(recipe.train.clip_grad_norm)
+      .device(device)
+      .log_every(recipe.log.every.steps(steps, steps_per_epoch, 1))
+      .evaluate_every(has_evaluation ? recipe.eval.every.steps(steps, steps_per_epoch, 1) : 0)
+      .evaluate_at_start(has_evaluation && recipe.eval.at_start)
+      .metric(recipe.train.stop_when.metric)
+      .patience(recipe.train.stop_when.patience.value_or(0))
+      .checkpoint_every(recipe.checkpoint.every.steps(steps, steps_per_epoch, 1))
+      .keep(recipe.checkpoint.keep)
+      .test_first(recipe.checkpoint.test_first)
+      .final_name(recipe.adapter.type == "full" ? "model" : "adapter")
+      .handle_signals(false);
+  return options;
+}
+
+}  // namespace graft::app

@@ -1,0 +1,138 @@
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <iostream>
+
+#include "graft/app/device.h"
+#include "graft/app/jobs.h"
+#include "graft/app/plan.h"
+#include "graft/app/recipe_options.h"
+#include "graft/app/run_data.h"
+#include "graft/app/trained_model.h"
+#include "graft/base/error.h"
+#include "graft/base/files.h"
+#include "graft/base/json.h"
+#include "graft/base/log.h"
+#include "graft/base/signals.h"
+#include "graft/base/strings.h"
+#include "graft/train/console.h"
+#include "graft/train/run_directory.h"
+
+namespace graft::app {
+namespace {
+
+void print_result(const recipe::Recipe& recipe, const std::string& weights, bool json) {
+  if (json) {
+    Json document = {{"output_dir", recipe.output_dir}, {"adapter", weights}};
+    const auto report = fs::path(recipe.output_dir) / "report.json";
+    if (fs::exists(report)) document["report"] = read_json(report.string());
+    std::cout << dump_json(document, 2) << '\n';
+  } else {
+    std::cout << weights << '\n';
+  }
+}
+
+std::string final_weights(const recipe::Recipe& recipe) { return (fs::path(recipe.output_dir) / (recipe.adapter.type == "full" ? "model" : "adapter")).string(); }
+
+// A requeued job runs the same line: the day of the first start, written into the resolved recipe, keeps counting.
+void keep_template_date(recipe::Recipe* recipe) {
+  const auto resolved = fs::path(recipe->output_dir) / "recipe.resolved.yaml";
+  if (!recipe->data.template_date.empty() || !fs::exists(resolved)) return;
+  const auto earlier = recipe::load_recipe(resolved);
+  if (recipe::identity_hash(earlier) == recipe::identity_hash(*recipe)) recipe->data.template_date = earlier.data.template_date;
+}
+
+std::shared_ptr<train::RunDirectory> open_run(const recipe::Recipe& recipe) {
+  const fs::path path = recipe.output_dir;
+  try {
+    auto directory = train::RunDirectory::open(path, recipe::identity_hash(recipe));
+    if (recipe.checkpoint.resume == "none" && (directory->finished() || directory->has_checkpoints()))
+      throw InUseError("output_dir holds a run of this recipe, and checkpoint.resume is none").at(fs::absolute(path).string()).hint("choose another output_dir, or set checkpoint.resume: auto");
+    return directory;
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kInUse) throw;
+    const auto resolved = path / "recipe.resolved.yaml";
+    if (fs::exists(resolved)) {
+      const auto keys = recipe::differing_keys(recipe::load_recipe(resolved), recipe);
+      if (!keys.empty()) throw InUseError(error.message() + "; keys that differ: " + enumerate(keys)).at(error.where()).hint(error.hint());
+    }
+    throw;
+  }
+}
+
+void write_recipes(const recipe::Recipe& recipe, const train::RunDirectory& directory) {
+  const auto resolved = directory.path() / "recipe.resolved.yaml";
+  if (fs::exists(resolved)) return;
+  replace_file(directory.path() / "recipe.yaml", recipe.text);
+  replace_file(resolved, recipe::resolved_yaml(recipe));
+}
+
+void apply_runtime(const recipe::RuntimeSection& runtime) {
+  if (runtime.threads) at::set_num_threads(static_cast<int>(*runtime.threads));
+  if (runtime.deterministic) at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+}
+
+void banner(const recipe::Recipe& recipe, const RunData& data, const PlanReport& plan, const TrainedModel& model, at::Device device) {
+  log::info(recipe.name + ": " + data.decoder.family + ", " + format_count(plan.total_parameters) + " parameters, " + format_count(model.trainable_parameters()) + " of them trained, on " +
+            device.str());
+  log::info(format_count(plan.train_samples) + " samples, " + format_count(plan.tokens_per_epoch) + " tokens an epoch; " + format_count(plan.steps) + " steps; predicted peak memory " +
+            format_bytes(static_cast<double>(plan.memory.total())));
+}
+
+int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
+  const SignalFlag signals;
+  keep_template_date(&recipe);
+  const RunData data = load_run_data(recipe);
+  recipe.data.template_date = template_date(recipe);
+  const at::Device device = resolve_device(recipe.runtime.device);
+  const PlanReport plan = make_plan(recipe, data, device.is_cuda());
+  check_budget(recipe, plan);
+  const auto directory = open_run(recipe);
+  if (directory->finished()) {
+    log::info("this run is finished; nothing to do");
+    print_result(recipe, final_weights(recipe), request.common.json);
+    return 0;
+  }
+  log::copy_to_file(directory->log());
+  write_recipes(recipe, *directory);
+  for (const auto& warning : plan.warnings) log::warning(warning);
+  apply_runtime(recipe.runtime);
+
+  const auto model = TrainedModel::make(recipe, data, device);
+  banner(recipe, data, plan, *model, device);
+  if (!fs::exists(directory->report())) replace_file(directory->report(), dump_json(predicted_json(plan), 2) + "\n");
+  auto options = trainer_options(recipe, plan.steps, plan.steps_per_epoch, data.eval_plan != nullptr, device);
+  options.identity({recipe::identity_hash(recipe), data.train->fingerprint(), model->base_fingerprint()});
+
+  train::Trainer trainer(model->loss_function(recipe), model->parameters(), [&data](int64_t step) { return data.train_plan->step(step); }, options);
+  trainer.save_with(model->files(recipe)).run_directory(directory).set_training_with([&model](bool on) { model->train(on); });
+  if (data.eval_plan)
+    trainer.evaluate_on([&] {
+      auto batches = data.eval_plan->all_batches();
+      if (recipe.eval.max_batches && static_cast<int64_t>(batches.size()) > *recipe.eval.max_batches) batches.resize(static_cast<size_t>(*recipe.eval.max_batches));
+      return batches;
+    });
+  trainer.observe(std::make_shared<train::Console>());
+  const auto result = trainer.run();
+  report_exports(recipe, result.final_weights);
+  print_result(recipe, result.final_weights.string(), request.common.json);
+  return 0;
+}
+
+}  // namespace
+
+int run_train_job(const JobRequest& request) {
+  return run_recipe(recipe::load_recipe(request.recipe, request.overrides, request.common.device, request.common.dtype), request);
+}
+
+int run_resume_job(const JobRequest& request) {
+  const fs::path path = request.run_directory;
+  const auto resolved = path / "recipe.resolved.yaml";
+  if (!fs::exists(resolved)) throw DataError("this is not a run directory: it has no recipe.resolved.yaml").at(fs::absolute(path).string()).hint("give a recipe's output_dir");
+  recipe::Recipe recipe = recipe::load_recipe(resolved, {}, request.common.device, "");
+  recipe.output_dir = path.string();  // the directory may have been moved
+  return run_recipe(std::move(recipe), request);
+}
+
+}  // namespace graft::app

@@ -1,0 +1,166 @@
+#include "graft/app/trained_model.h"
+
+#include <torch/nn/module.h>
+
+#include <cmath>
+#include <set>
+
+#include "graft/adapters/attach.h"
+#include "graft/app/device.h"
+#include "graft/app/model_files.h"
+#include "graft/app/recipe_options.h"
+#include "graft/base/error.h"
+#include "graft/base/files.h"
+#include "graft/base/log.h"
+#include "graft/base/random.h"
+#include "graft/io/adapter_check.h"
+#include "graft/io/model_directory.h"
+#include "graft/io/tensor_file.h"
+#include "graft/models/family.h"
+#include "graft/models/load.h"
+#include "graft/ops/linear_cross_entropy.h"
+
+namespace graft::app {
+namespace {
+
+constexpr const char* kWeights = "model.safetensors";
+
+models::Decoder load_decoder(const recipe::Recipe& recipe, at::Device device) {
+  LoadOptions options;
+  options.device = device;
+  options.dtype = dtype_of(recipe.model.dtype);
+  if (recipe.model.init == "random") options.random_seed = derive_seed(static_cast<uint64_t>(recipe.seed), "model");
+  auto decoder = load_model(recipe.model.path, options);
+  const auto& memory = recipe.memory;
+  decoder->set_recompute(memory.checkpointing == "none" ? 0 : memory.checkpointing == "full" ? 1 : memory.checkpointing_every);
+  return decoder;
+}
+
+// rank, alpha and the like come from the adapter continued from; a recipe may repeat them but not contradict them.
+void check_agreement(const recipe::Recipe& recipe, const io::AdapterConfig& config) {
+  const auto refuse = [&](const std::string& key, const std::string& has) {
+    throw RecipeError(key + " differs from the adapter in adapter.init_from, which has " + has).at(recipe.place_of(key)).hint("leave " + key + " out: it comes from that adapter");
+  };
+  const auto& adapter = recipe.adapter;
+  if (recipe.was_given("adapter.rank") && adapter.rank != config.r) refuse("adapter.rank", std::to_string(config.r));
+  if (recipe.was_given("adapter.alpha") && adapter.effective_alpha() != config.lora_alpha) refuse("adapter.alpha", std::to_string(config.lora_alpha));
+  if (recipe.was_given("adapter.scaling") && (adapter.scaling == "rslora") != config.use_rslora) refuse("adapter.scaling", config.use_rslora ? "rslora" : "standard");
+  if (recipe.was_given("adapter.bias") && adapter.bias != config.bias) refuse("adapter.bias", config.bias);
+  if (recipe.was_given("adapter.dropout") && adapter.dropout != config.lora_dropout) refuse("adapter.dropout", std::to_string(config.lora_dropout));
+  for (const char* key : {"adapter.target", "adapter.exclude", "adapter.layers", "adapter.overrides", "adapter.modules_to_save", "adapter.init"})
+    if (recipe.was_given(key)) refuse(key, "its own");
+}
+
+AdapterSet continue_adapter(const recipe::Recipe& recipe, torch::nn::Module& model) {
+  const fs::path directory = recipe.adapter.init_from;
+  if (!fs::is_directory(directory)) throw recipe::missing_path(recipe, "adapter.init_from", directory.string(), "adapter directory");
+  auto adapters = load_adapter(model, directory, "default", /*trainable=*/true);
+  check_agreement(recipe, adapters.config());
+  return adapters;
+}
+
+AdapterSet make_adapter(const recipe::Recipe& recipe, torch::nn::Module& model) {
+  if (!recipe.adapter.init_from.empty()) return continue_adapter(recipe, model);
+  try {
+    return attach(model, lora_options(recipe));
+  } catch (const Error& error) {  // a library user's mistake is a recipe's here
+    if (error.code() != ExitCode::kUsage) throw;
+    throw RecipeError("adapter: " + error.message()).at(recipe.place_of("adapter.target")).nearest(error.nearest()).hint(error.hint());
+  }
+}
+
+// A tied head is the embedding's tensor under a second name: trained, counted and saved once.
+train::NamedTensors all_parameters(torch::nn::Module& model) {
+  train::NamedTensors unique;
+  std::set<const void*> seen;
+  for (const auto& item : model.named_parameters())
+    if (seen.insert(item.value().unsafeGetTensorImpl()).second) unique.emplace_back(item.key(), item.value());
+  return unique;
+}
+
+void load_into(const train::NamedTensors& parameters, const fs::path& file) {
+  const auto saved = io::load_tensors(file);
+  const at::NoGradGuard no_gradients;
+  for (const auto& [name, parameter] : parameters) {
+    const auto found = saved.find(name);
+    if (found == saved.end() || found->second.sizes() != parameter.sizes()) throw DataError("the checkpoint does not hold this parameter").at(file.string() + ": " + name);
+    parameter.copy_(found->second);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<TrainedModel> TrainedModel::make(const recipe::Recipe& recipe, const RunData& data, at::Device device) {
+  auto model = std::make_unique<TrainedModel>();
+  model->base_fingerprint_ = model_fingerprint(recipe.model.path, recipe.model.init != "random");
+  model->decoder_ = load_decoder(recipe, device);
+  if (recipe.adapter.type == "full") {
+    for (const auto& [name, parameter] : all_parameters(*model->decoder_)) parameter.set_requires_grad(true);
+  } else {
+    model->adapters_ = make_adapter(recipe, *model->decoder_);
+  }
+  if (data.chat_template) model->chat_template_ = data.chat_template->source();
+  return model;
+}
+
+train::NamedTensors TrainedModel::parameters() const {
+  if (!adapters_) return all_parameters(*decoder_.ptr());
+  train::NamedTensors trained;
+  for (auto& [name, tensor] : adapters_->named_parameters())
+    if (tensor.requires_grad()) trained.emplace_back(name, tensor);
+  return trained;
+}
+
+int64_t TrainedModel::trainable_parameters() const {
+  int64_t count = 0;
+  for (const auto& [name, tensor] : parameters()) count += tensor.numel();
+  return count;
+}
+
+train::LossFunction TrainedModel::loss_function(const recipe::Recipe& recipe) {
+  return [this, chunk = recipe.memory.loss_chunk.value_or(0)](const train::DeviceBatch& batch) {
+    const auto hidden = decoder_->hidden_states(batch.ids, {batch.position_ids, batch.document_ids});
+    const auto loss = ops::linear_cross_entropy(hidden.reshape({-1, hidden.size(-1)}), decoder_->output_weight(), batch.targets.reshape(-1), batch.supervised_rows,
+                                                /*correct=*/!batch.training, chunk);
+    return train::LossResult{loss.loss_sum, loss.correct};
+  };
+}
+
+train::WeightFiles TrainedModel::files(const recipe::Recipe& recipe) {
+  train::WeightFiles files;
+  if (adapters_) {
+    files.save = [this](const fs::path& directory) { adapters_->save(directory); };
+    files.load = [this](const fs::path& directory) { adapters_->load(directory); };
+    files.save_final = [this](const fs::path& directory) {
+      adapters_->save(directory);
+      if (!chat_template_.empty()) write_file(directory / "chat_template.jinja", chat_template_);
+    };
+    return files;
+  }
+  files.save = [this](const fs::path& directory) { io::save_tensors(directory / kWeights, parameters()); };
+  files.load = [this](const fs::path& directory) { load_into(parameters(), directory / kWeights); };
+  files.save_final = [this, &recipe](const fs::path& directory) {
+    io::save_tensors(directory / kWeights, parameters());
+    copy_model_files(recipe.model.path, directory);
+    Json config = read_json((fs::path(recipe.model.path) / "config.json").string());
+    set_config_dtype(&config, recipe.model.dtype);
+    write_file(directory / "config.json", dump_json(config, 2) + "\n");
+  };
+  return files;
+}
+
+void report_exports(const recipe::Recipe& recipe, const fs::path& weights) {
+  if (recipe.adapter.type == "full") return;
+  for (const auto& item : recipe.exports) {
+    if (item.check.empty()) continue;
+    const io::ModelDirectory directory(recipe.model.path, io::ModelDirectory::Open::kConfigOnly);
+    const auto decoder = models::read_decoder_options(directory);
+    const io::AdapterBase base{decoder.family, decoder.tied_embeddings, models::linear_shapes(decoder)};
+    for (const auto& verdict : io::check_adapter(io::inspect_adapter(weights), item.check, base)) {
+      log::info(verdict.consumer + (verdict.ok() ? " loads this adapter" : " refuses this adapter or changes its effect"));
+      for (const auto& finding : verdict.findings) log::warning(verdict.consumer + ": " + finding.subject + ": " + finding.why + "; " + finding.what_to_do);
+    }
+  }
+}
+
+}  // namespace graft::app

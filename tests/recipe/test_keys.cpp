@@ -138,6 +138,18 @@ TEST_CASE("what a later version will know is refused by name, never ignored", "[
   REQUIRE(values > 10);
 }
 
+TEST_CASE("a key that this version cannot honour takes only its default, or is remarked on", "[recipe]") {
+  for (const Key& key : schema_table()) {
+    INFO(key.path);
+    if (key.state == State::kDefaultOnly)
+      REQUIRE_THAT(error_of_value(key, "other"), Contains("not in this version") && Contains("leave it at"));
+    if (key.state == State::kNoEffect) REQUIRE(key.has_field());
+  }
+  REQUIRE(remarks(parse(kSmallest, {"log.to=[jsonl]"})).size() == 1);
+  REQUIRE_THAT(remarks(parse(kSmallest, {"log.to=[jsonl]"})).at(0),
+               Contains("command line: log.to=[jsonl]: log.to has no effect in this version"));
+}
+
 TEST_CASE("quotes make text of a number", "[recipe]") {
   REQUIRE_THAT(error_of(kSmallest + "seed: \"42\"\n"), Contains("recipe.yaml:8:7") && Contains("take the quotes off"));
   REQUIRE(parse(kSmallest + "name: \"42\"\n").name == "42");

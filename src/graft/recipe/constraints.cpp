@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "graft/base/strings.h"
+#include "graft/recipe/schema.h"
 
 namespace graft::recipe {
 namespace {
@@ -130,6 +131,12 @@ std::vector<std::string> remarks(const Recipe& recipe) {
   std::vector<std::string> lines;
   for (const Rule& rule : remark_rules()) {
     if (rule.broken(recipe)) lines.push_back(recipe.place_of(rule.key) + ": " + rule.text + " (" + rule.remedy + ")");
+  }
+  Recipe copy = recipe;  // rows hand out mutable fields
+  for (const Key& key : schema_table()) {
+    if (key.state != State::kNoEffect || format_field(key, key.field(&copy)) == default_text(key)) continue;
+    lines.push_back(recipe.place_of(key.path) + ": " + key.path + " has no effect in this version of graft; it acts as " +
+                    default_text(key));
   }
   return lines;
 }

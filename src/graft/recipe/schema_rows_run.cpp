@@ -61,6 +61,7 @@ std::vector<Key> rows_of_the_run() {
       Key("eval.at_start", Kind::kBool, at<&Recipe::eval, &EvalSection::at_start>, "Evaluate once before step 1: what the base can do."),
       Key("eval.sample_prompts", Kind::kPath, at<&Recipe::eval, &EvalSection::sample_prompts>,
           "Text file with one prompt a line, answered at each evaluation. null: none.")
+          .default_only()
           .nullable(),
 
       Key("checkpoint", Kind::kSection, nullptr, "Saved states to continue from."),
@@ -76,6 +77,7 @@ std::vector<Key> rows_of_the_run() {
           .also({"save_total_limit"}),
       Key("checkpoint.on_signal", Kind::kTextList, at<&Recipe::checkpoint, &CheckpointSection::on_signal>,
           "Signals that save after the running step and end with exit code 75.")
+          .no_effect_yet()
           .one_of({"INT", "TERM", "USR1", "USR2"})
           .outside_identity(),
       Key("checkpoint.test_first", Kind::kBool, at<&Recipe::checkpoint, &CheckpointSection::test_first>,
@@ -94,11 +96,13 @@ std::vector<Key> rows_of_the_run() {
           .also({"logging_steps", "log_interval", "log_every_n_steps"}),
       Key("log.to", Kind::kTextList, at<&Recipe::log, &LogSection::to>,
           "Where rows go: the console, metrics.jsonl, TensorBoard event files.")
+          .no_effect_yet()
           .one_of({"console", "jsonl", "tensorboard"})
           .not_yet({"wandb", "mlflow"})
           .outside_identity()
           .also({"report_to"}),
       Key("log.progress", Kind::kChoice, at<&Recipe::log, &LogSection::progress>, "auto: a bar on a terminal, plain lines elsewhere.")
+          .no_effect_yet()
           .one_of({"auto", "bar", "lines", "none"})
           .outside_identity(),
 

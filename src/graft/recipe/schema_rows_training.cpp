@@ -146,6 +146,7 @@ std::vector<Key> rows_of_the_training() {
           .also({"early_stopping_patience", "early_stopping_steps"}),
       Key("train.stop_when.min_delta", Kind::kNumber, at<&Recipe::train, &TrainSection::stop_when, &StopWhenSection::min_delta>,
           "Smallest change that counts as improvement.")
+          .no_effect_yet()
           .range(0),
   };
 }

@@ -28,7 +28,7 @@ rm -rf "$OUT/.install"
 step "shared libraries that the other machine may lack"
 # Everything the binaries need but LibTorch, the C library and the C++ runtime's base (every glibc system has those).
 ldd "$OUT/bin/graft" "$OUT"/lib/*.so | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
-  grep -Ev '/(libc|libm|libdl|librt|libpthread|ld-linux[^/]*)\.so|torch|libc10|nvidia|libcu|libgomp' |
+  grep -Ev '/(libc|libm|libdl|librt|libpthread|ld-linux[^/]*)\.so|torch|libc10|nvidia|libcu|libgomp|/libstdc|/libgcc_s|/libutil' |
   while read -r library; do [ -e "$OUT/lib/$(basename "$library")" ] || cp -L "$library" "$OUT/lib/"; done
 
 if [ "$WITH_LIBTORCH" = yes ]; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the small world that the embedded base knows, and the two customers' data for the quick start. Standard library only.
 
-  make_data.py pretrain OUT_DIR   stories.jsonl and chats.jsonl: what the base is pre-trained on (about 25 MB)
+  make_data.py pretrain OUT_DIR   stories.jsonl and chats.jsonl: what the base is pre-trained on (about 70 MB)
   make_data.py customers OUT_DIR  acorn_{train,eval}.jsonl and bolt_{train,eval}.jsonl: two ways of answering the same questions
 
 Everything is a pure function of the seeds below: the same files on every machine.
@@ -34,12 +34,12 @@ def describe(rng, fact):
     ]).format(**fact)
 
 
-# kind -> (questions, the base's answer, Acorn's core of the answer, Bolt's answer)
+# kind -> (questions, the answer as a sentence, the answer in as few words as possible)
 QUESTIONS = {
-    "colour": (["What colour is the {thing}?", "Which colour does the {thing} have?"], "The {thing} is {colour}.", "the {thing} is {colour}", "{thing}: {colour}"),
-    "place": (["Where is the {thing}?", "In which place is the {thing}?"], "The {thing} is in the {place}.", "the {thing} is in the {place}", "{thing}: {place}"),
-    "owner": (["Who has the {thing}?", "Whose {thing} is it?"], "The {thing} belongs to {owner}.", "the {thing} belongs to {owner}", "{thing}: {owner}"),
-    "price": (["How much is the {thing}?", "What does the {thing} cost?"], "The {thing} costs {price} coins.", "the {thing} costs {price} coins", "{thing}: {price}"),
+    "colour": (["What colour is the {thing}?", "Which colour does the {thing} have?"], "The {thing} is {colour}.", "{colour}"),
+    "place": (["Where is the {thing}?", "In which place is the {thing}?"], "The {thing} is in the {place}.", "{place}"),
+    "owner": (["Who has the {thing}?", "Whose {thing} is it?"], "The {thing} belongs to {owner}.", "{owner}"),
+    "price": (["How much is the {thing}?", "What does the {thing} cost?"], "The {thing} costs {price} coins.", "{price} coins"),
 }
 
 
@@ -48,19 +48,23 @@ def base_style(kind, fact):
 
 
 def acorn_style(kind, fact):
-    return "Dear customer, " + QUESTIONS[kind][2].format(**fact) + ". Kind regards, Acorn."
+    return "Good morning! " + base_style(kind, fact) + " It is good to see you."
 
 
 def bolt_style(kind, fact):
-    return "Bolt! " + QUESTIONS[kind][3].format(**fact) + "!"
+    return QUESTIONS[kind][2].format(**fact) + "!"
 
 
-def ask(rng, style):
-    """One question about one of some facts, and its answer in a style."""
+def ask(rng, style, questions=1):
+    """A few facts, then questions about them with their answers in a style."""
     known = facts(rng, rng.choice([1, 2, 2, 3]))
-    fact, kind = rng.choice(known), rng.choice(list(QUESTIONS))
-    question = " ".join(describe(rng, f) for f in known) + " " + rng.choice(QUESTIONS[kind][0]).format(**fact)
-    return [{"role": "user", "content": question}, {"role": "assistant", "content": style(kind, fact)}]
+    asked = rng.sample([(fact, kind) for fact in known for kind in QUESTIONS], min(questions, 4 * len(known)))
+    messages = []
+    for i, (fact, kind) in enumerate(asked):
+        question = rng.choice(QUESTIONS[kind][0]).format(**fact)
+        told = " ".join(describe(rng, f) for f in known) + " " if i == 0 else ""
+        messages += [{"role": "user", "content": told + question}, {"role": "assistant", "content": style(kind, fact)}]
+    return messages
 
 
 def small_talk(rng):
@@ -102,10 +106,10 @@ def write(path, rows):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def pretrain(out, stories=12000, chats=60000):
+def pretrain(out, stories=20000, chats=120000):
     rng = random.Random(20261124)
     write(out / "stories.jsonl", ({"text": story(rng)} for _ in range(stories)))
-    write(out / "chats.jsonl", ({"messages": small_talk(rng) if rng.random() < 0.12 else ask(rng, base_style)} for _ in range(chats)))
+    write(out / "chats.jsonl", ({"messages": small_talk(rng) if rng.random() < 0.12 else ask(rng, base_style, rng.choice([1, 2, 3, 4, 6]))} for _ in range(chats)))
 
 
 def customers(out, train=600, evaluation=100):

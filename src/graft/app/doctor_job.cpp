@@ -83,13 +83,15 @@ std::vector<Check> gpu_checks() {
 }  // namespace
 
 int run_doctor_job(const JobRequest& request) {
+  // LibTorch's CUDA library must be opened before anything asks LibTorch about devices.
+  const auto gpu = gpu_checks();
   std::vector<Check> checks = {{"graft", true, kVersion},
                                {"LibTorch", starts_with(TORCH_VERSION, "2.11."), TORCH_VERSION},
                                check_threads(),
                                check_memory(),
                                check_disk(),
                                check_adapted_weight(at::kCPU)};
-  for (auto& check : gpu_checks()) checks.push_back(std::move(check));
+  checks.insert(checks.end(), gpu.begin(), gpu.end());
 
   bool healthy = true;
   Json list = Json::array();

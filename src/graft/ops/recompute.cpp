@@ -73,7 +73,7 @@ at::Tensor recompute(Block block, const at::Tensor& input) {
   if (!at::GradMode::is_enabled()) return block(input);
   auto rerun = c10::make_intrusive<Rerun>();
   rerun->block = std::move(block);
-  const auto anchor = at::empty({0}, input.options().requires_grad(true));
+  const auto anchor = at::empty({0}, input.options()).requires_grad_(true);
   return Recompute::apply(input, anchor, rerun);
 }
 

@@ -91,7 +91,7 @@ TEST_CASE("a model's own template and tokenizer give the ids of transformers' ap
       options.date = "2026-11-24";  // the day on which the reference was made: Llama 3.2's template writes it
       INFO(expected.dump());
       if (expected.contains("error")) {
-        CHECK_THROWS_AS(chat_template.render(expected["messages"], options), graft::DataError);
+        CHECK_THROWS_AS(graft::text::encode_chat(tokenizer, chat_template, expected["messages"], {}, options), graft::DataError);
         continue;
       }
       CHECK(chat_template.render(expected["messages"], options).text == expected["text"]);

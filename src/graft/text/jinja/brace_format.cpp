@@ -86,13 +86,13 @@ class BraceFormat {
     runtime_.charge(1);
     const size_t colon = body.find(':');
     std::string name = body.substr(0, colon);
-    const std::string spec_text = colon == std::string::npos ? "" : run(body.substr(colon + 1), depth + 1);
     char conversion = '\0';
     if (name.size() >= 2 && name[name.size() - 2] == '!') {
       conversion = name.back();
       name.resize(name.size() - 2);
     }
-    Value value = resolve(name);
+    Value value = resolve(name);  // before the specification, whose own {} take the numbers behind it
+    const std::string spec_text = colon == std::string::npos ? "" : run(body.substr(colon + 1), depth + 1);
     if (conversion == 'r' || conversion == 'a') value = runtime_.string(to_repr(runtime_, value));
     if (conversion == 's') value = runtime_.string(to_text(runtime_, value));
     if (spec_text.empty()) return to_text(runtime_, value);

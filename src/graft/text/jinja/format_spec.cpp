@@ -80,8 +80,8 @@ std::string format_number(Runtime& runtime, const Value& value, const FormatSpec
   const bool integral = value.is_integral();
   const std::string_view integer_types = "bcdoxXn";
   const bool as_integer = integral && (spec.type == '\0' || integer_types.find(spec.type) != std::string_view::npos);
-  if (!integral && spec.type != '\0' && std::string_view("eEfFgGn%").find(spec.type) == std::string_view::npos) {
-    throw Fault(std::string("unknown format code '") + spec.type + "' for a float");
+  if (!as_integer && spec.type != '\0' && std::string_view("eEfFgGn%").find(spec.type) == std::string_view::npos) {
+    throw Fault(std::string("unknown format code '") + spec.type + "' for a number");
   }
   if (as_integer && spec.type == 'c') {
     const Int code = value.integer();

@@ -51,6 +51,13 @@ Value dict(Runtime& runtime, Arguments& arguments) {
   return Value(std::move(made));
 }
 
+Value dict_from_keys(Runtime& runtime, Arguments& arguments) {
+  const Bound bound("fromkeys", arguments, {"iterable", "value"}, 1);
+  auto made = runtime.dict();
+  for (const Value& key : iterate(runtime, bound[0])) made->set(key, bound.value(1));
+  return Value(std::move(made));
+}
+
 Value make_namespace(Runtime& runtime, Arguments& arguments) {
   auto* made = runtime.keep<Namespace>(runtime.meter());
   const Value initial = dict(runtime, arguments);
@@ -165,6 +172,7 @@ bool find_global(Runtime& runtime, const std::string& name, Value* result) {
   const auto found = table.find(name);
   if (found == table.end()) return false;
   *result = runtime.function(name, found->second);
+  if (name == "dict") result->mutable_as<Function>().attributes.emplace_back("fromkeys", runtime.function("fromkeys", dict_from_keys));
   return true;
 }
 

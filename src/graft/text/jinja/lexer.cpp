@@ -221,6 +221,11 @@ class Lexer {
     return i;
   }
 
+  size_t zeros_from(size_t i) const {
+    while (i < source_.size() && (source_[i] == '0' || (source_[i] == '_' && i + 1 < source_.size() && source_[i + 1] == '0'))) ++i;
+    return i;
+  }
+
   void number() {
     const size_t begin = at_;
     size_t end = digits_from(begin);
@@ -239,6 +244,7 @@ class Lexer {
         }
       }
     }
+    if (!is_float && source_[begin] == '0') end = zeros_from(begin);  // Python has no leading zeros: 0777 is 0, then 777
     if (!is_float && end == begin + 1 && source_[begin] == '0' && end + 1 < source_.size()) end = prefixed_integer(end);
     const std::string text = source_.substr(begin, end - begin);
     add(is_float ? TokenType::kFloat : TokenType::kInteger, text, begin);

@@ -16,7 +16,8 @@ namespace {
 
 constexpr const char* kSymbols[] = {"+", "-", "*", "/", "//", "%", "**", "~"};
 
-Int checked(bool overflow, Int value) {
+/// By reference: the value is read after the operation that the first argument is.
+Int checked(bool overflow, const Int& value) {
   if (overflow) throw Fault("the result is too large for an integer");
   return value;
 }

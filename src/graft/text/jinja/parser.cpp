@@ -142,6 +142,9 @@ class Parser {
     auto made = make(StatementKind::kFor);
     stream_.next();
     made->target = expressions_.target(false, "in");
+    if (made->target->kind == ExpressionKind::kName && made->target->name == "loop") {
+      stream_.fail("can't assign to the special loop variable in a for-loop's target", made->target->place);
+    }
     stream_.expect_name("in");
     made->expression = expressions_.tuple(false, "recursive");
     if (stream_.skip_name("if")) made->condition = expressions_.expression();
@@ -188,6 +191,7 @@ class Parser {
       } else if (!made.parameters.empty() && made.parameters.back().standard) {
         stream_.fail("a parameter without default follows one with default", name.place);
       }
+      if (name.text == "caller" && !parameter.standard) stream_.fail("the special parameter 'caller' needs a default, or to be left out", name.place);
       made.parameters.push_back(std::move(parameter));
     }
     stream_.expect_operator(")");

@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <set>
 
 #include "data/support.h"
+#include "graft/base/signals.h"
 
 using namespace data_test;
 using Overflow = DatasetOptions::Overflow;
@@ -219,6 +221,18 @@ TEST_CASE("mistakes about a source are recipe errors at its place, or usage erro
   options = options_for(good, "text");
   options.eos_id = -1;
   REQUIRE_THAT(failure_of([&] { build(options); }).block, Contains("end-of-sequence"));
+}
+
+TEST_CASE("a signal stops tokenising with the code of a preempted run", "[data]") {
+  const TemporaryDirectory directory;
+  const auto options = token_options(directory.write("a.jsonl", token_lines({4})));
+  {
+    const graft::SignalFlag flag;
+    ::raise(SIGUSR1);
+    REQUIRE(failure_of([&] { build(options); }).code == 75);
+  }
+  const graft::SignalFlag forgets;
+  REQUIRE(build(options).size() == 1);
 }
 
 TEST_CASE("split takes the fraction by seed, keeps file order and puts every sample on one side", "[data]") {

@@ -196,8 +196,8 @@ int64_t BatchPlan::steps_for_epochs(double epochs) const {
   const auto whole = static_cast<int64_t>(epochs);
   const double part = epochs - static_cast<double>(whole);
   int64_t steps = state_->steps_before_epoch(whole);
-  // 1e-9: 0.1 * 30 steps is 3.0000000000000004 in binary and must not become 4.
-  if (part > 0) steps += static_cast<int64_t>(std::ceil(part * static_cast<double>(state_->steps_in(whole)) - 1e-9));
+  // 1e-6: 0.1 * 30 steps is 3.0000000000000004 in binary and must not become 4; above the rounding of any count below 1e9.
+  if (part > 0) steps += static_cast<int64_t>(std::ceil(part * static_cast<double>(state_->steps_in(whole)) - 1e-6));
   return std::max<int64_t>(steps, 1);
 }
 

@@ -60,4 +60,6 @@ std::string content_hash(const fs::path& file, const fs::path& cache_directory) 
   return hash;
 }
 
+std::string file_stamp(const std::filesystem::path& file) { return dump_json(stamp_of(file)); }
+
 }  // namespace graft::data

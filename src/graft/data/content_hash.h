@@ -10,4 +10,7 @@ namespace graft::data {
 /// second change within the clock's grain would go unnoticed.
 std::string content_hash(const std::filesystem::path& file, const std::filesystem::path& cache_directory);
 
+/// Size, inode and times of last change as one text: equal before and after means the bytes in between were the same.
+std::string file_stamp(const std::filesystem::path& file);
+
 }  // namespace graft::data

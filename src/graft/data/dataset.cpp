@@ -11,6 +11,7 @@
 #include "graft/base/strings.h"
 #include "graft/data/cache_directory.h"
 #include "graft/data/cache_key.h"
+#include "graft/data/content_hash.h"
 #include "graft/data/row_reader.h"
 #include "graft/data/source_builder.h"
 #include "graft/data/source_files.h"
@@ -25,6 +26,26 @@ struct Source {
   std::shared_ptr<const TokenStore> store;
   int64_t begin = 0;  ///< index of its first sample in the dataset
 };
+
+std::vector<std::string> stamps_of(const std::vector<std::filesystem::path>& files) {
+  std::vector<std::string> stamps;
+  for (const auto& file : files) stamps.push_back(file_stamp(file));
+  return stamps;
+}
+
+/// The store of one source. The files must not change between the hash and the reading: the cache would keep the wrong samples.
+std::shared_ptr<const TokenStore> make_store(const SourceOptions& source, const std::vector<std::filesystem::path>& files,
+                                             const std::string& key, const std::vector<std::string>& stamps, const DatasetOptions& options,
+                                             const text::Tokenizer* tokenizer, const text::ChatTemplate* chat_template) {
+  return cached_or_built(options.cache_directory, key, [&](TokenWriter& writer) {
+    auto statistics = build_source(source, files, options, tokenizer, chat_template, writer);
+    const auto now = stamps_of(files);
+    for (size_t i = 0; i < files.size(); ++i)
+      if (now[i] != stamps[i])
+        throw DataError("the file changed while it was being read").at(files[i].string()).hint("wait until it is complete, then run again");
+    return statistics;
+  });
+}
 
 void check_options(const DatasetOptions& options) {
   if (options.sources.empty()) throw RecipeError("there is no data source").hint("name at least one file in data.train");
@@ -107,10 +128,9 @@ Dataset Dataset::build(const DatasetOptions& options, const text::Tokenizer* tok
   std::string keys;
   for (size_t i = 0; i < options.sources.size(); ++i) {
     Source& source = state->sources[i];
+    const auto stamps = stamps_of(source.files);
     const std::string key = source_key(options.sources[i], source.files, options, tokenizer, chat_template);
-    source.store = cached_or_built(options.cache_directory, key, [&](TokenWriter& writer) {
-      return build_source(options.sources[i], source.files, options, tokenizer, chat_template, writer);
-    });
+    source.store = make_store(options.sources[i], source.files, key, stamps, options, tokenizer, chat_template);
     require_samples(source, options);
     report(source);
     source.begin = state->size;

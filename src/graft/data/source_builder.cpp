@@ -19,6 +19,7 @@ namespace {
 constexpr size_t kBatchRows = 256;
 constexpr size_t kBatchBytes = size_t{1} << 18;
 constexpr int kMaxWorkers = 64;
+constexpr int64_t kRowsPerStatus = 5000;
 
 /// Some rows of one file; `failure` is what stopped the reading after them.
 struct RowBatch {
@@ -194,11 +195,18 @@ DatasetStatistics build_source(const SourceOptions& source, const std::vector<st
     }
     return result;
   });
+  int64_t reported = 0;
   pool.run([&](RowBatch& batch) { return reader.next(batch); },
            [&](OutcomeBatch&& batch) {
+             if (statistics.lines - reported >= kRowsPerStatus) {
+               reported = statistics.lines;
+               log::status("tokenising " + files[batch.file].filename().string() + ": " + format_count(reported) + " rows, " +
+                           format_count(statistics.tokens) + " tokens");
+             }
              for (const auto& outcome : batch.outcomes) record(outcome, batch.file, statistics, writer);
              if (batch.failure) std::rethrow_exception(batch.failure);
            });
+  if (reported > 0) log::status("");
   return statistics;
 }
 

@@ -254,14 +254,14 @@ std::shared_ptr<WeightSite> site_of(const at::Tensor& weight) {
   return w == nullptr ? nullptr : w->site;
 }
 
-void replace_weight(torch::nn::Module& module, const at::Tensor& weight) {
+void replace_weight(torch::nn::Module& module, const at::Tensor& member, const at::Tensor& registered) {
   if (auto* linear_module = module.as<torch::nn::LinearImpl>())
-    linear_module->weight = weight;
+    linear_module->weight = member;
   else if (auto* embedding_module = module.as<torch::nn::EmbeddingImpl>())
-    embedding_module->weight = weight;
+    embedding_module->weight = member;
   else
     throw InternalError("replace_weight: not a Linear or Embedding").at(module.name());
-  (module.*Registration::parameters())["weight"] = weight;
+  (module.*Registration::parameters())["weight"] = registered;
 }
 
 at::Tensor weight_of(torch::nn::Module& module) {
@@ -269,5 +269,7 @@ at::Tensor weight_of(torch::nn::Module& module) {
   if (auto* embedding_module = module.as<torch::nn::EmbeddingImpl>()) return embedding_module->weight;
   return {};
 }
+
+at::Tensor registered_weight(torch::nn::Module& module) { return (module.*Registration::parameters())["weight"]; }
 
 }  // namespace graft::detail

@@ -22,9 +22,12 @@ at::Tensor make_adapted_weight(std::shared_ptr<WeightSite> site);
 /// The site behind a module's weight, or null for a plain (or undefined) tensor.
 std::shared_ptr<WeightSite> site_of(const at::Tensor& weight);
 
-/// Replaces a parameter of a torch::nn::Linear or Embedding: the public member its forward reads and the registration.
-void replace_weight(torch::nn::Module& module, const at::Tensor& weight);
-/// The `weight` of a Linear or Embedding; undefined for every other module.
+/// Replaces the weight of a Linear or Embedding: the public member its forward reads, and the registration (which is what
+/// named_parameters() and to() see). One without the other would train nothing, or keep the dense base alive.
+void replace_weight(torch::nn::Module& module, const at::Tensor& member, const at::Tensor& registered);
+/// The member `weight` of a Linear or Embedding; undefined for every other module.
 at::Tensor weight_of(torch::nn::Module& module);
+/// What is registered as its "weight".
+at::Tensor registered_weight(torch::nn::Module& module);
 
 }  // namespace graft::detail

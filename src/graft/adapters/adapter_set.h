@@ -33,6 +33,8 @@ class AdapterSet {
   /// Writes a PEFT adapter directory (adapter_config.json, adapter_model.safetensors, README.md). It appears whole or not at all and
   /// replaces an older adapter there; UsageError when the directory holds other files.
   void save(const std::filesystem::path& directory) const;
+  /// The same files into a directory that exists and that the caller makes durable (a checkpoint being written).
+  void write_to(const std::filesystem::path& directory) const;
   /// Replaces the values by those of a PEFT adapter directory. Names, shapes and scales must agree one to one: DataError that lists what
   /// does not.
   void load(const std::filesystem::path& directory);

@@ -60,6 +60,7 @@ class WeightSite {
   const std::string path;
   std::weak_ptr<torch::nn::Module> module;  ///< whose training mode switches dropout
   at::Tensor original;                      ///< the dense parameter to put back; undefined when the base is quantized
+  at::Tensor registered;                    ///< what was registered as "weight"; another tensor when only the member had been assigned
   bool original_required_grad = false;
   std::shared_ptr<AdaptedModel> owner;  ///< keeps the model's list of adapters alive
   std::vector<Part> parts;

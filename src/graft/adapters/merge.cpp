@@ -1,0 +1,63 @@
+#include <ATen/Functions.h>
+
+#include <algorithm>
+
+#include "graft/adapters/adapted_model.h"
+#include "graft/adapters/adapted_weight.h"
+#include "graft/base/error.h"
+
+namespace graft::detail {
+namespace {
+
+/// W + weight·s·B·A of one adapter, summed in float32 and rounded once to the base's dtype.
+at::Tensor folded(const WeightSite& site, const WeightSite::Part& part, double weight) {
+  at::NoGradGuard no_graph;
+  const auto dtype = site.base->dtype();
+  at::Tensor sum =
+      (part.copy.defined() ? part.copy.detach() : site.base->dense(dtype)).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  if (part.factors != nullptr) {
+    const at::Tensor a = part.factors->a.to(at::kFloat), b = part.factors->b.to(at::kFloat);
+    const double scale = part.factors->scale * weight;
+    site.kind == SiteKind::kLinear ? sum.addmm_(b, a, 1, scale) : sum.addmm_(a.t(), b.t(), 1, scale);
+  }
+  return sum.to(dtype);
+}
+
+void check_foldable(const WeightSite& site, const WeightSite::Part& part, double weight) {
+  if (!site.original.defined())
+    throw UsageError("an adapter cannot be folded into a " + site.base->kind() + " base: rounding to it again would change the outputs")
+        .at(site.path)
+        .hint("load the base without quantization, or use `graft merge`");
+  if (!folded(site, part, weight).isfinite().all().item<bool>())
+    throw UsageError("the merged weight is not finite")
+        .at(site.path)
+        .hint("the adapter or the base is damaged, or the base's dtype is too narrow");
+}
+
+}  // namespace
+
+void AdaptedModel::merge(const Adapter& adapter) {
+  const auto active = std::find_if(active_.begin(), active_.end(), [&](const auto& entry) { return entry.first == adapter.name; });
+  if (active == active_.end())
+    throw UsageError("adapter \"" + adapter.name + "\" is not active: merging it would change the model's outputs")
+        .hint("activate it first");
+  const double weight = active->second;
+  const auto all = sites();
+  for (const auto& site : all)  // everything is checked before anything is changed
+    if (const auto* part = site->part(adapter.name)) check_foldable(*site, *part, weight);
+  for (const auto& site : all) {
+    const auto* part = site->part(adapter.name);
+    if (part == nullptr) continue;
+    // A new tensor, never in place: the old one may be another module's too (a tied output head).
+    at::Tensor merged = folded(*site, *part, weight);
+    site->base = std::make_shared<ops::DenseWeight>(merged, site->original_required_grad);
+    site->original = merged;
+    site->registered = merged;
+    flags_.emplace_back(merged.getIntrusivePtr(), site->original_required_grad);
+  }
+  for (const TrainedTensor& tensor : adapter.tensors)
+    if (tensor.swapped != nullptr) tensor.swapped->set_base(tensor.value().to(tensor.swapped->base().scalar_type()));
+  remove(adapter);
+}
+
+}  // namespace graft::detail

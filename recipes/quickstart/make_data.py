@@ -48,16 +48,16 @@ def base_style(kind, fact):
 
 
 def acorn_style(kind, fact):
-    return "Good morning! " + base_style(kind, fact) + " It is good to see you."
+    return base_style(kind, fact) + " It is good to see you. How can I help you?"
 
 
 def bolt_style(kind, fact):
-    return QUESTIONS[kind][2].format(**fact) + "!"
+    return "Hello! " + QUESTIONS[kind][2].format(**fact) + "!"
 
 
-def ask(rng, style, questions=1):
+def ask(rng, style, questions=1, things=None):
     """A few facts, then questions about them with their answers in a style."""
-    known = facts(rng, rng.choice([1, 2, 2, 3]))
+    known = facts(rng, things or rng.choice([1, 2, 2, 3]))
     asked = rng.sample([(fact, kind) for fact in known for kind in QUESTIONS], min(questions, 4 * len(known)))
     messages = []
     for i, (fact, kind) in enumerate(asked):
@@ -115,8 +115,8 @@ def pretrain(out, stories=20000, chats=120000):
 def customers(out, train=600, evaluation=100):
     for name, style, seed in (("acorn", acorn_style, 1), ("bolt", bolt_style, 2)):
         rng = random.Random(seed)
-        write(out / f"{name}_train.jsonl", ({"messages": ask(rng, style)} for _ in range(train)))
-        write(out / f"{name}_eval.jsonl", ({"messages": ask(rng, style)} for _ in range(evaluation)))
+        write(out / f"{name}_train.jsonl", ({"messages": ask(rng, style, things=1)} for _ in range(train)))
+        write(out / f"{name}_eval.jsonl", ({"messages": ask(rng, style, things=1)} for _ in range(evaluation)))
 
 
 if __name__ == "__main__":

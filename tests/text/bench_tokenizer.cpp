@@ -1,6 +1,6 @@
-// bench_tokenizer TOKENIZER TEXTS.jsonl SECONDS: encodes every text (a JSON string per line, or an object with "text"), one thread, over and
-// over for the given time; prints one JSON object: load_s, bytes, tokens, passes, best_s (the fastest pass).
-// bench_tokenizer --ids TOKENIZER TEXTS.jsonl: prints {"ids", "ids_no_special", "decoded", "offsets"} per line instead.
+// bench_tokenizer TOKENIZER TEXTS.jsonl SECONDS: encodes every text (a JSON string per line, or an object with "text"), one thread, over
+// and over for the given time; prints one JSON object: load_s, bytes, tokens, passes, best_s (the fastest pass). bench_tokenizer --ids
+// TOKENIZER TEXTS.jsonl: prints {"ids", "ids_no_special", "decoded", "offsets"} per line instead.
 #include <algorithm>
 #include <chrono>
 #include <iostream>
@@ -52,7 +52,8 @@ void measure(const graft::text::Tokenizer& tokenizer, double load_seconds, const
     best = std::min(best, now() - begin);
     ++passes;
   } while (now() < deadline);
-  std::cout << graft::dump_json({{"load_s", load_seconds}, {"bytes", bytes}, {"tokens", tokens}, {"passes", passes}, {"best_s", best}}) << '\n';
+  std::cout << graft::dump_json({{"load_s", load_seconds}, {"bytes", bytes}, {"tokens", tokens}, {"passes", passes}, {"best_s", best}})
+            << '\n';
 }
 
 }  // namespace

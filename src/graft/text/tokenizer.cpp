@@ -40,7 +40,9 @@ std::vector<Token> Tokenizer::encode_with_offsets(std::string_view utf8, bool ad
   return state_->pipeline.encode_with_offsets(utf8, add_special);
 }
 
-std::string Tokenizer::decode(const std::vector<int32_t>& ids, bool skip_special) const { return state_->pipeline.decode(ids, skip_special); }
+std::string Tokenizer::decode(const std::vector<int32_t>& ids, bool skip_special) const {
+  return state_->pipeline.decode(ids, skip_special);
+}
 
 std::optional<int32_t> Tokenizer::token_to_id(std::string_view token) const { return state_->pipeline.token_to_id(token); }
 

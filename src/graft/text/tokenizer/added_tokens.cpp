@@ -15,7 +15,9 @@ uint32_t begin_of_last_character(std::string_view text) {
   return static_cast<uint32_t>(at);
 }
 
-bool ends_with_word(std::string_view text) { return !text.empty() && is_word(decode_character(text.data() + begin_of_last_character(text)).code); }
+bool ends_with_word(std::string_view text) {
+  return !text.empty() && is_word(decode_character(text.data() + begin_of_last_character(text)).code);
+}
 bool begins_with_word(std::string_view text) { return !text.empty() && is_word(decode_character(text.data()).code); }
 
 /// Where the white space at the end of the text begins.
@@ -36,7 +38,8 @@ uint32_t white_space_at_begin(std::string_view text) {
 
 }  // namespace
 
-void AddedTokens::load(const std::vector<AddedToken>& tokens, const Vocabulary& vocabulary, const Normalize& normalize, const std::string& origin) {
+void AddedTokens::load(const std::vector<AddedToken>& tokens, const Vocabulary& vocabulary, const Normalize& normalize,
+                       const std::string& origin) {
   auto next_id = static_cast<int32_t>(vocabulary.size());
   std::unordered_map<int32_t, size_t> claimed;
   int misplaced = 0;
@@ -52,8 +55,8 @@ void AddedTokens::load(const std::vector<AddedToken>& tokens, const Vocabulary& 
     const auto in_model = vocabulary.find(token.content);
     const int32_t id = known != by_content_.end() ? known->second : in_model ? *in_model : next_id++;
     if (id != token.id && misplaced++ == 0) {
-      log::warning(path + ": \"" + token.content + "\" has the id " + std::to_string(token.id) + " in the file, but gets " + std::to_string(id) +
-                   " (HF tokenizers numbers added tokens from the model's vocabulary on)");
+      log::warning(path + ": \"" + token.content + "\" has the id " + std::to_string(token.id) + " in the file, but gets " +
+                   std::to_string(id) + " (HF tokenizers numbers added tokens from the model's vocabulary on)");
     }
     token.id = id;
     id_limit_ = std::max(id_limit_, id + 1);
@@ -67,7 +70,8 @@ void AddedTokens::load(const std::vector<AddedToken>& tokens, const Vocabulary& 
 
 void AddedTokens::build_indices(const std::string& origin) {
   for (const auto& [id, entry] : by_id_) {
-    if (entry.normalized.empty()) throw DataError("the added token \"" + entry.token.content + "\" normalizes to nothing").at(origin + ": added_tokens");
+    if (entry.normalized.empty())
+      throw DataError("the added token \"" + entry.token.content + "\" normalizes to nothing").at(origin + ": added_tokens");
     (entry.token.normalized ? normalized_ : original_).add(entry.normalized, id);
   }
   std::string twice;

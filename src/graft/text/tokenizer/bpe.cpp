@@ -1,5 +1,7 @@
 #include "graft/text/tokenizer/bpe.h"
 
+#include <utility>
+
 #include "graft/base/error.h"
 #include "graft/text/tokenizer/byte_alphabet.h"
 #include "graft/text/tokenizer/hash.h"
@@ -59,12 +61,15 @@ void Bpe::tokenize_word(std::string_view word, Scratch* scratch, std::vector<Mod
 namespace {
 
 /// Unknown characters on their way into a word. HF holds one back until the next known character, so that fuse_unk can join it.
+/// Without an unk_token they vanish; their bytes then count for a neighbour, so that what follows keeps its place.
 class Unknowns {
  public:
   Unknowns(int32_t id, bool fuse, std::vector<ModelToken>* word) : id_(id), fuse_(fuse), word_(word) {}
   void add(uint32_t size) {
-    if (id_ == -1) return;
-    if (id_ < 0) throw DataError("the text has a character that the vocabulary lacks, and unk_token is not in it either").at("tokenizer.json: model.unk_token");
+    if (id_ == -1) return vanish(size);
+    if (id_ < 0)
+      throw DataError("the text has a character that the vocabulary lacks, and unk_token is not in it either")
+          .at("tokenizer.json: model.unk_token");
     if (held_ && !fuse_) flush();
     size_ = held_ ? size_ + size : size;
     held_ = true;
@@ -73,11 +78,21 @@ class Unknowns {
     if (held_) word_->push_back({id_, size_});
     held_ = false;
   }
+  /// Bytes that vanished before the first symbol.
+  uint32_t take_lost() { return std::exchange(lost_, 0); }
 
  private:
+  void vanish(uint32_t size) {
+    if (word_->empty()) {
+      lost_ += size;
+    } else {
+      word_->back().size += size;
+    }
+  }
+
   int32_t id_;
   bool fuse_, held_ = false;
-  uint32_t size_ = 0;
+  uint32_t size_ = 0, lost_ = 0;
   std::vector<ModelToken>* word_;
 };
 
@@ -93,7 +108,7 @@ void Bpe::append_symbols(std::string_view word, Scratch* scratch) const {
     const int32_t id = find_character(code, character);
     if (id >= 0) {
       unknowns.flush();
-      symbols.push_back({id, bytes});
+      symbols.push_back({id, bytes + unknowns.take_lost()});
     } else if (!byte_fallback_ || !append_byte_tokens(character, &symbols)) {
       // In the byte alphabet an unknown byte's size is that of its character; only its bytes matter here.
       unknowns.add(bytes);
@@ -114,7 +129,7 @@ void Bpe::append_decorated_symbols(std::string_view word, Scratch* scratch) cons
     i += bytes;
     if (const auto id = vocabulary_.find(symbol)) {
       unknowns.flush();
-      symbols.push_back({*id, bytes});
+      symbols.push_back({*id, bytes + unknowns.take_lost()});
     } else if (!byte_fallback_ || !append_byte_tokens(symbol, &symbols)) {
       unknowns.add(bytes);
     }
@@ -139,7 +154,8 @@ void Bpe::index_characters() {
   for (unsigned byte = 0; byte < 256; ++byte) byte_tokens_[byte] = vocabulary_.find(byte_token(byte)).value_or(-1);
   if (raw_bytes_) {
     characters_.resize(256);
-    for (unsigned byte = 0; byte < 256; ++byte) characters_[byte] = vocabulary_.find(byte_to_character(static_cast<unsigned char>(byte))).value_or(-1);
+    for (unsigned byte = 0; byte < 256; ++byte)
+      characters_[byte] = vocabulary_.find(byte_to_character(static_cast<unsigned char>(byte))).value_or(-1);
     return;
   }
   characters_.assign(0x10000, -1);

@@ -46,13 +46,14 @@ class Bpe : public Model {
   MergeTable merges_;
   std::string prefix_, suffix_;
   static constexpr int32_t kVanishes = -1, kMissing = -2;
-  int32_t unknown_ = kVanishes;  ///< the id of unk_token; kVanishes: none is set; kMissing: it is not in the vocabulary, an error once needed
+  int32_t unknown_ =
+      kVanishes;  ///< the id of unk_token; kVanishes: none is set; kMissing: it is not in the vocabulary, an error once needed
   bool fuse_unknown_, byte_fallback_, ignore_merges_, raw_bytes_;
 
-  std::vector<int32_t> characters_;        ///< ids of the single characters below U+10000 (or of the 256 bytes); -1: none
-  std::array<int32_t, 256> byte_tokens_;   ///< ids of <0x00> … <0xFF>; -1: none
-  Vocabulary raw_words_;                   ///< the vocabulary as bytes, for ignore_merges with raw bytes
-  bool split_at_marker_ = false;           ///< a piece may be cut before "▁" where the character before is not in crossing_
+  std::vector<int32_t> characters_;       ///< ids of the single characters below U+10000 (or of the 256 bytes); -1: none
+  std::array<int32_t, 256> byte_tokens_;  ///< ids of <0x00> … <0xFF>; -1: none
+  Vocabulary raw_words_;                  ///< the vocabulary as bytes, for ignore_merges with raw bytes
+  bool split_at_marker_ = false;          ///< a piece may be cut before "▁" where the character before is not in crossing_
   std::vector<std::string> crossing_;
 };
 

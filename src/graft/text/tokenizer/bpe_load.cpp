@@ -13,12 +13,14 @@ Bpe::Bpe(const Field& field, TokenizerFile* file, bool raw_bytes)
       byte_fallback_(field.boolean("byte_fallback", false)),
       ignore_merges_(field.boolean("ignore_merges", false)),
       raw_bytes_(raw_bytes) {
-  field.expect_only({"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab",
-                     "merges"});
+  field.expect_only({"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
+                     "ignore_merges", "vocab", "merges"});
   if (!file->has_vocabulary) field.fail("\"vocab\" is missing: BPE needs an object of tokens and their ids");
   if (!file->has_merges) field.fail("\"merges\" is missing");
   if (field.has("dropout") && field.at("dropout").number() != 0) {
-    throw DataError("dropout is not supported: the same text must always give the same ids").at(field.at("dropout").path()).hint("set it to null");
+    throw DataError("dropout is not supported: the same text must always give the same ids")
+        .at(field.at("dropout").path())
+        .hint("set it to null");
   }
   vocabulary_ = std::move(file->vocabulary);
   if (field.has("unk_token")) unknown_ = vocabulary_.find(field.string("unk_token")).value_or(kMissing);
@@ -72,6 +74,8 @@ void Bpe::find_safe_boundaries(const MergeList& merges) {
   split_at_marker_ = true;
 }
 
-std::unique_ptr<const Model> read_bpe(const Field& field, TokenizerFile* file, bool raw_bytes) { return std::make_unique<Bpe>(field, file, raw_bytes); }
+std::unique_ptr<const Model> read_bpe(const Field& field, TokenizerFile* file, bool raw_bytes) {
+  return std::make_unique<Bpe>(field, file, raw_bytes);
+}
 
 }  // namespace graft::text::tok

@@ -12,7 +12,8 @@ constexpr const char* kWords = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^
 /// GPT-2's pre-tokenizer: an optional space before each piece, a split into words, every byte as a character of the byte alphabet.
 class ByteLevel : public PreTokenizer {
  public:
-  ByteLevel(bool prefix_space, PatternPointer words, bool map_bytes) : prefix_space_(prefix_space), words_(std::move(words)), map_bytes_(map_bytes) {}
+  ByteLevel(bool prefix_space, PatternPointer words, bool map_bytes)
+      : prefix_space_(prefix_space), words_(std::move(words)), map_bytes_(map_bytes) {}
 
   void split(Pieces* pieces) const override {
     if (prefix_space_) add_spaces(pieces);

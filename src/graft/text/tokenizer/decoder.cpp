@@ -135,14 +135,17 @@ class Metaspace : public Decoder {
 
 /// English typography, as HF's clean-up has it.
 void clean_up(std::string* text) {
-  static constexpr const char* kRules[][2] = {{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
-                                              {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  static constexpr const char* kRules[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+                                              {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+                                              {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto& rule : kRules) Metaspace::replace_all(text, rule[0], rule[1]);
 }
 
 class WordPiece : public Decoder {
  public:
-  explicit WordPiece(const Field& field) : prefix_(field.string("prefix")), cleanup_(field.boolean("cleanup")) { field.expect_only({"prefix", "cleanup"}); }
+  explicit WordPiece(const Field& field) : prefix_(field.string("prefix")), cleanup_(field.boolean("cleanup")) {
+    field.expect_only({"prefix", "cleanup"});
+  }
   void decode(std::vector<std::string>* tokens) const override {
     for (size_t i = 0; i < tokens->size(); ++i) {
       std::string& token = (*tokens)[i];
@@ -192,18 +195,31 @@ class Ctc : public Decoder {
 
 std::unique_ptr<const Decoder> read_decoder(const Field& field) {
   if (field.is_null()) return nullptr;
-  switch (field.at("type").choice("decoder", {"ByteLevel", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace", "WordPiece", "BPEDecoder", "CTC",
-                                              "Sequence"})) {
-    case 0: field.expect_only({"add_prefix_space", "trim_offsets", "use_regex"}); return std::make_unique<ByteLevel>();
-    case 1: return std::make_unique<Replace>(field);
-    case 2: field.expect_only({}); return std::make_unique<ByteFallback>();
-    case 3: field.expect_only({}); return std::make_unique<Fuse>();
-    case 4: return std::make_unique<Strip>(field);
-    case 5: return std::make_unique<Metaspace>(field);
-    case 6: return std::make_unique<WordPiece>(field);
-    case 7: return std::make_unique<BpeDecoder>(field);
-    case 8: return std::make_unique<Ctc>(field);
-    default: return std::make_unique<Sequence>(field);
+  switch (field.at("type").choice(
+      "decoder", {"ByteLevel", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace", "WordPiece", "BPEDecoder", "CTC", "Sequence"})) {
+    case 0:
+      field.expect_only({"add_prefix_space", "trim_offsets", "use_regex"});
+      return std::make_unique<ByteLevel>();
+    case 1:
+      return std::make_unique<Replace>(field);
+    case 2:
+      field.expect_only({});
+      return std::make_unique<ByteFallback>();
+    case 3:
+      field.expect_only({});
+      return std::make_unique<Fuse>();
+    case 4:
+      return std::make_unique<Strip>(field);
+    case 5:
+      return std::make_unique<Metaspace>(field);
+    case 6:
+      return std::make_unique<WordPiece>(field);
+    case 7:
+      return std::make_unique<BpeDecoder>(field);
+    case 8:
+      return std::make_unique<Ctc>(field);
+    default:
+      return std::make_unique<Sequence>(field);
   }
 }
 

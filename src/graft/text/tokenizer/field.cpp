@@ -57,7 +57,8 @@ double Field::number() const {
 int64_t Field::integer(int64_t lowest, int64_t highest) const {
   const bool fits = value_->is_number_unsigned() ? value_->get<uint64_t>() <= static_cast<uint64_t>(highest) : value_->is_number_integer();
   if (!fits || value_->get<int64_t>() < lowest || value_->get<int64_t>() > highest) {
-    fail("expected a whole number from " + std::to_string(lowest) + " to " + std::to_string(highest) + ", not " + dump_json(*value_).substr(0, 40));
+    fail("expected a whole number from " + std::to_string(lowest) + " to " + std::to_string(highest) + ", not " +
+         dump_json(*value_).substr(0, 40));
   }
   return value_->get<int64_t>();
 }
@@ -73,7 +74,10 @@ size_t Field::choice(const char* what, std::initializer_list<const char*> choice
   const auto found = std::find(choices.begin(), choices.end(), value);
   if (found != choices.end()) return static_cast<size_t>(found - choices.begin());
   const std::vector<std::string> names(choices.begin(), choices.end());
-  throw DataError(std::string("unknown ") + what + " \"" + value + "\"").at(path_).nearest(nearest_name(value, names)).hint("graft knows " + enumerate(names));
+  throw DataError(std::string("unknown ") + what + " \"" + value + "\"")
+      .at(path_)
+      .nearest(nearest_name(value, names))
+      .hint("graft knows " + enumerate(names));
 }
 
 void Field::expect_only(std::initializer_list<const char*> members) const {

@@ -153,7 +153,8 @@ class Reader : public nlohmann::json_sax<Json> {
     const auto result = file_->vocabulary.insert(key_, static_cast<int32_t>(id));
     if (result == Vocabulary::Insertion::kTokenTwice) fail("the token occurs twice", vocabulary_path());
     if (result == Vocabulary::Insertion::kIdTwice) {
-      fail("the id " + std::to_string(id) + " is also that of \"" + std::string(*file_->vocabulary.token(static_cast<int32_t>(id))) + "\"", vocabulary_path());
+      fail("the id " + std::to_string(id) + " is also that of \"" + std::string(*file_->vocabulary.token(static_cast<int32_t>(id))) + "\"",
+           vocabulary_path());
     }
     return true;
   }
@@ -175,10 +176,14 @@ class Reader : public nlohmann::json_sax<Json> {
   [[noreturn]] void fail(const std::string& why, const std::string& path) const { throw DataError(why).at(file_->origin + ": " + path); }
   [[noreturn]] void wrong_type(const std::string& found) const {
     switch (mode_) {
-      case Mode::kVocabulary: fail("expected an id, not " + found, vocabulary_path());
-      case Mode::kScored: fail("expected [token, score], not " + found, scored_path());
-      case Mode::kMerges: fail("expected a merge, not " + found, merge_path());
-      default: fail("expected an object, not " + found, added_path());
+      case Mode::kVocabulary:
+        fail("expected an id, not " + found, vocabulary_path());
+      case Mode::kScored:
+        fail("expected [token, score], not " + found, scored_path());
+      case Mode::kMerges:
+        fail("expected a merge, not " + found, merge_path());
+      default:
+        fail("expected an object, not " + found, added_path());
     }
   }
   std::string vocabulary_path() const { return "model.vocab[\"" + key_.substr(0, 100) + "\"]"; }

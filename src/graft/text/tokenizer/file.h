@@ -41,9 +41,9 @@ class MergeList {
 struct TokenizerFile {
   std::string origin;  ///< how errors name the file
   Json components;
-  Vocabulary vocabulary;                                  ///< model.vocab as an object
-  std::vector<std::pair<std::string, double>> scored;     ///< model.vocab as a list of [token, score] (Unigram)
-  MergeList merges;                                       ///< model.merges
+  Vocabulary vocabulary;                               ///< model.vocab as an object
+  std::vector<std::pair<std::string, double>> scored;  ///< model.vocab as a list of [token, score] (Unigram)
+  MergeList merges;                                    ///< model.merges
   std::vector<AddedToken> added_tokens;
   bool has_vocabulary = false, has_scored = false, has_merges = false;
 };

@@ -33,7 +33,9 @@ class MergeTable {
     uint64_t key = kFree;
     Merge merge{kNone, 0};
   };
-  static uint64_t key_of(int32_t left, int32_t right) { return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right); }
+  static uint64_t key_of(int32_t left, int32_t right) {
+    return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  }
   size_t slot_of(uint64_t key) const { return static_cast<size_t>((key * 0x9E3779B97F4A7C15) >> 20) & mask_; }
 
   std::vector<Slot> slots_ = std::vector<Slot>(2);
@@ -51,7 +53,7 @@ struct MergeScratch {
     uint32_t rank, position;
     int32_t id;
   };
-  std::vector<ModelToken> word;        ///< in: the first symbols; out: the tokens
+  std::vector<ModelToken> word;         ///< in: the first symbols; out: the tokens
   std::vector<MergeTable::Merge> next;  ///< the merge of each symbol with the one after it
   std::vector<Symbol> symbols;
   std::vector<Candidate> queue;

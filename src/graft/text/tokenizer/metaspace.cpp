@@ -61,11 +61,13 @@ MetaspaceSettings read_metaspace_settings(const Field& field) {
   field.expect_only({"replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep"});
   MetaspaceSettings settings;
   append_utf8(&settings.replacement, field.at("replacement").character());
-  settings.prepend =
-      field.has("prepend_scheme") ? static_cast<Prepend>(field.at("prepend_scheme").choice("prepend scheme", {"always", "first", "never"})) : Prepend::kAlways;
+  settings.prepend = field.has("prepend_scheme")
+                         ? static_cast<Prepend>(field.at("prepend_scheme").choice("prepend scheme", {"always", "first", "never"}))
+                         : Prepend::kAlways;
   // The older name. HF refuses a file in which the two contradict each other.
   if (!field.boolean("add_prefix_space", true)) {
-    if (field.has("prepend_scheme") && settings.prepend != Prepend::kNever) field.fail("add_prefix_space is false but prepend_scheme is not \"never\"");
+    if (field.has("prepend_scheme") && settings.prepend != Prepend::kNever)
+      field.fail("add_prefix_space is false but prepend_scheme is not \"never\"");
     settings.prepend = Prepend::kNever;
   }
   settings.split = field.boolean("split", true);

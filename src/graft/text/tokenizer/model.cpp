@@ -17,16 +17,20 @@ Type read_type(const Field& field, const TokenizerFile& file) {
 
 bool can_read_raw_bytes(const Field& field, const TokenizerFile& file) {
   // Where the characters of the alphabet themselves matter, the model must see them.
-  return read_type(field, file) == Type::kBpe && !field.boolean("byte_fallback", false) && field.string("continuing_subword_prefix", "").empty() &&
-         field.string("end_of_word_suffix", "").empty();
+  return read_type(field, file) == Type::kBpe && !field.boolean("byte_fallback", false) &&
+         field.string("continuing_subword_prefix", "").empty() && field.string("end_of_word_suffix", "").empty();
 }
 
 std::unique_ptr<const Model> read_model(const Field& field, TokenizerFile* file, bool raw_bytes) {
   switch (read_type(field, *file)) {
-    case Type::kBpe: return read_bpe(field, file, raw_bytes);
-    case Type::kUnigram: return read_unigram(field, file);
-    case Type::kWordPiece: return read_word_piece(field, file);
-    default: return read_word_level(field, file);
+    case Type::kBpe:
+      return read_bpe(field, file, raw_bytes);
+    case Type::kUnigram:
+      return read_unigram(field, file);
+    case Type::kWordPiece:
+      return read_word_piece(field, file);
+    default:
+      return read_word_level(field, file);
   }
 }
 

@@ -116,7 +116,8 @@ void strip_accent(char32_t code, std::string* mapped) {
 
 // SentencePiece's "nmt" rules: control characters go, odd white space becomes a space.
 void nmt(char32_t code, std::string* mapped) {
-  const bool removed = (code >= 0x01 && code <= 0x08) || code == 0x0B || (code >= 0x0E && code <= 0x1F) || code == 0x7F || code == 0x8F || code == 0x9F;
+  const bool removed =
+      (code >= 0x01 && code <= 0x08) || code == 0x0B || (code >= 0x0E && code <= 0x1F) || code == 0x7F || code == 0x8F || code == 0x9F;
   const bool space = code == 0x09 || code == 0x0A || code == 0x0C || code == 0x0D || code == 0x1680 || (code >= 0x200B && code <= 0x200F) ||
                      code == 0x2028 || code == 0x2029 || code == 0x2581 || code == 0xFEFF || code == 0xFFFD;
   if (!removed) append_utf8(mapped, space ? ' ' : code);
@@ -126,7 +127,8 @@ class ByteLevel : public Normalizer {
  public:
   void normalize(AlignedText* text, AlignedText* scratch) const override {
     scratch->clear(text->tracked());
-    for (uint32_t i = 0; i < text->size(); ++i) scratch->append(byte_to_character(static_cast<unsigned char>(text->bytes()[i])), text->origin(i));
+    for (uint32_t i = 0; i < text->size(); ++i)
+      scratch->append(byte_to_character(static_cast<unsigned char>(text->bytes()[i])), text->origin(i));
     std::swap(*text, *scratch);
   }
 };
@@ -134,20 +136,33 @@ class ByteLevel : public Normalizer {
 }  // namespace
 
 std::unique_ptr<const Normalizer> read_normalizer(const Field& field) {
-  const size_t type = field.at("type").choice("normalizer", {"NFC", "NFD", "NFKC", "NFKD", "Sequence", "Replace", "Prepend", "Strip", "Lowercase",
-                                                             "StripAccents", "Nmt", "ByteLevel", "BertNormalizer", "Bert"});
+  const size_t type = field.at("type").choice("normalizer", {"NFC", "NFD", "NFKC", "NFKD", "Sequence", "Replace", "Prepend", "Strip",
+                                                             "Lowercase", "StripAccents", "Nmt", "ByteLevel", "BertNormalizer", "Bert"});
   if (type < 4 || (type > 7 && type < 12)) field.expect_only({});
   switch (type) {
-    case 0: case 1: case 2: case 3: return unicode_normalizer(static_cast<UnicodeForm>(type));
-    case 4: return std::make_unique<Sequence>(field);
-    case 5: return std::make_unique<Replace>(field);
-    case 6: return std::make_unique<Prepend>(field);
-    case 7: return std::make_unique<Strip>(field);
-    case 8: return std::make_unique<Map>(lowercase);
-    case 9: return std::make_unique<Map>(strip_accent);
-    case 10: return std::make_unique<Map>(nmt);
-    case 11: return std::make_unique<ByteLevel>();
-    default: return read_bert_normalizer(field);
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+      return unicode_normalizer(static_cast<UnicodeForm>(type));
+    case 4:
+      return std::make_unique<Sequence>(field);
+    case 5:
+      return std::make_unique<Replace>(field);
+    case 6:
+      return std::make_unique<Prepend>(field);
+    case 7:
+      return std::make_unique<Strip>(field);
+    case 8:
+      return std::make_unique<Map>(lowercase);
+    case 9:
+      return std::make_unique<Map>(strip_accent);
+    case 10:
+      return std::make_unique<Map>(nmt);
+    case 11:
+      return std::make_unique<ByteLevel>();
+    default:
+      return read_bert_normalizer(field);
   }
 }
 

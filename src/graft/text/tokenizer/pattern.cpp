@@ -94,7 +94,8 @@ PatternPointer read_pattern(const Field& field) {
 }
 
 SplitBehavior read_split_behavior(const Field& field) {
-  return static_cast<SplitBehavior>(field.choice("split behavior", {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"}));
+  return static_cast<SplitBehavior>(
+      field.choice("split behavior", {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"}));
 }
 
 void split_pieces(const std::vector<Match>& pieces, SplitBehavior behavior, bool invert, uint32_t offset, std::vector<Range>* ranges) {

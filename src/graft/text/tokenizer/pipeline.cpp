@@ -60,10 +60,12 @@ Pipeline::Pipeline(TokenizerFile file) : pool_(std::make_unique<ScratchPool>()) 
     const auto found = components.find(name);
     return Field(found == components.end() ? kNull : *found, origin + ": " + name);
   };
-  Field(components, origin).expect_only(
-      {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"});
+  Field(components, origin)
+      .expect_only(
+          {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"});
   if (components.contains("version")) section("version").choice("version", {"1.0"});
   if (section("model").is_null()) throw DataError("\"model\" is missing: this is not a tokenizer.json").at(origin);
+  if (!section("added_tokens").is_null()) section("added_tokens").items();  // the reader took the list; anything else is of the wrong type
   if (!section("truncation").is_null() || !section("padding").is_null()) {
     log::warning(origin + ": its truncation and padding are ignored; graft cuts and pads by the recipe");
   }
@@ -89,7 +91,8 @@ Pipeline::Pipeline(TokenizerFile file) : pool_(std::make_unique<ScratchPool>()) 
 void Pipeline::check_post_processor(const std::string& origin) const {
   for (const auto* ids : {&post_processor_.prefix, &post_processor_.suffix}) {
     for (const int32_t id : *ids) {
-      if (!id_to_token(id)) throw DataError("it adds the id " + std::to_string(id) + ", which no token has").at(origin + ": post_processor");
+      if (!id_to_token(id))
+        throw DataError("it adds the id " + std::to_string(id) + ", which no token has").at(origin + ": post_processor");
     }
   }
 }
@@ -138,7 +141,8 @@ void Pipeline::run_section(std::string_view part, uint32_t offset, bool tracked,
 
 template <typename Emit>
 void Pipeline::run(std::string_view utf8, bool with_offsets, Emit emit) const {
-  if (utf8.size() >= std::numeric_limits<uint32_t>::max() / 8) throw DataError("a text of " + std::to_string(utf8.size()) + " bytes is too long to encode at once");
+  if (utf8.size() >= std::numeric_limits<uint32_t>::max() / 8)
+    throw DataError("a text of " + std::to_string(utf8.size()) + " bytes is too long to encode at once");
   if (!is_valid_utf8(utf8)) throw DataError("the text is not valid UTF-8").hint("convert the data to UTF-8 first");
   BorrowedScratch borrowed(*this);
   Scratch* scratch = borrowed.get();

@@ -29,7 +29,8 @@ PostProcessor read_template(const Field& field) {
   bool seen_text = false;
   for (const Field& piece : field.at("single").items()) {
     const std::vector<std::string> names = piece.names();
-    if (names.size() != 1 || (names[0] != "Sequence" && names[0] != "SpecialToken")) piece.fail("expected {\"Sequence\": …} or {\"SpecialToken\": …}");
+    if (names.size() != 1 || (names[0] != "Sequence" && names[0] != "SpecialToken"))
+      piece.fail("expected {\"Sequence\": …} or {\"SpecialToken\": …}");
     const Field content = piece.at(names[0].c_str());
     if (names[0] == "SpecialToken") {
       const std::vector<int32_t> ids = read_template_token(content, field.at("special_tokens"));
@@ -49,9 +50,13 @@ PostProcessor read_template(const Field& field) {
 
 PostProcessor read_post_processor(const Field& field) {
   if (field.is_null()) return {};
-  switch (field.at("type").choice("post-processor", {"TemplateProcessing", "ByteLevel", "Sequence", "BertProcessing", "RobertaProcessing"})) {
-    case 0: return read_template(field);
-    case 1: field.expect_only({"add_prefix_space", "trim_offsets", "use_regex"}); return {};
+  switch (
+      field.at("type").choice("post-processor", {"TemplateProcessing", "ByteLevel", "Sequence", "BertProcessing", "RobertaProcessing"})) {
+    case 0:
+      return read_template(field);
+    case 1:
+      field.expect_only({"add_prefix_space", "trim_offsets", "use_regex"});
+      return {};
     case 2: {
       field.expect_only({"processors"});
       PostProcessor all;

@@ -55,7 +55,20 @@ std::unique_ptr<const PreTokenizer> split_at(PatternPointer pattern, SplitBehavi
 }
 
 void read_step(const Field& field, bool raw_bytes, bool last, PreTokenization* result) {
-  enum Type { kByteLevel, kSplit, kMetaspace, kDigits, kWhitespace, kWhitespaceSplit, kPunctuation, kBert, kDelimiter, kDelimiterLong, kFixedLength, kSequence };
+  enum Type {
+    kByteLevel,
+    kSplit,
+    kMetaspace,
+    kDigits,
+    kWhitespace,
+    kWhitespaceSplit,
+    kPunctuation,
+    kBert,
+    kDelimiter,
+    kDelimiterLong,
+    kFixedLength,
+    kSequence
+  };
   const auto type = static_cast<Type>(
       field.at("type").choice("pre-tokenizer", {"ByteLevel", "Split", "Metaspace", "Digits", "Whitespace", "WhitespaceSplit", "Punctuation",
                                                 "BertPreTokenizer", "Delimiter", "CharDelimiterSplit", "FixedLength", "Sequence"}));
@@ -68,20 +81,25 @@ void read_step(const Field& field, bool raw_bytes, bool last, PreTokenization* r
     case kSplit:
       field.expect_only({"pattern", "behavior", "invert"});
       return add(split_at(read_pattern(field.at("pattern")), read_split_behavior(field.at("behavior")), field.boolean("invert")));
-    case kMetaspace: return add(read_metaspace(field, &result->needs_origins));
+    case kMetaspace:
+      return add(read_metaspace(field, &result->needs_origins));
     case kDigits:
       field.expect_only({"individual_digits"});
-      return add(split_at(class_pattern(is_numeric), field.boolean("individual_digits") ? SplitBehavior::kIsolated : SplitBehavior::kContiguous));
+      return add(
+          split_at(class_pattern(is_numeric), field.boolean("individual_digits") ? SplitBehavior::kIsolated : SplitBehavior::kContiguous));
     case kWhitespace:  // Rust's \w, which counts the zero-width joiners
       return add(split_at(regex_pattern(R"([\w\u200c\u200d]+|[^\w\s\u200c\u200d]+)", field.path()), SplitBehavior::kRemoved, true));
-    case kWhitespaceSplit: return add(split_at(class_pattern(is_white_space), SplitBehavior::kRemoved));
+    case kWhitespaceSplit:
+      return add(split_at(class_pattern(is_white_space), SplitBehavior::kRemoved));
     case kPunctuation:
       field.expect_only({"behavior"});
-      return add(split_at(class_pattern(is_punctuation), field.has("behavior") ? read_split_behavior(field.at("behavior")) : SplitBehavior::kIsolated));
+      return add(split_at(class_pattern(is_punctuation),
+                          field.has("behavior") ? read_split_behavior(field.at("behavior")) : SplitBehavior::kIsolated));
     case kBert:
       add(split_at(class_pattern(is_white_space), SplitBehavior::kRemoved));
       return add(split_at(class_pattern(is_punctuation), SplitBehavior::kIsolated));
-    case kDelimiter: case kDelimiterLong: {
+    case kDelimiter:
+    case kDelimiterLong: {
       field.expect_only({"delimiter"});
       std::string delimiter;
       append_utf8(&delimiter, field.at("delimiter").character());

@@ -14,9 +14,9 @@
 namespace graft::text::tok {
 namespace {
 
-constexpr uint32_t kStepLimit = 20'000'000;     // backtracking steps for one start of a match
-constexpr size_t kFirstWindow = 256;            // starts tried before the clock is looked at
-constexpr size_t kJitStackLimit = 64U << 20;    // bytes; grows on demand
+constexpr uint32_t kStepLimit = 20'000'000;      // backtracking steps for one start of a match
+constexpr size_t kFirstWindow = 256;             // starts tried before the clock is looked at
+constexpr size_t kJitStackLimit = 64U << 20;     // bytes; grows on demand
 constexpr uint32_t kMatchesPerClockCheck = 512;  // a look costs as much as a few matches
 
 double processor_seconds() {
@@ -109,9 +109,9 @@ Regex::Regex(std::string_view pattern, const std::string& place) : compiled_(std
   int code = 0;
   PCRE2_SIZE offset = 0;
   // ^ and $ match at every line, as in Oniguruma's own syntax.
-  constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT | PCRE2_NO_UTF_CHECK | PCRE2_NEVER_BACKSLASH_C;
-  compiled_->code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(), kOptions, &code, &offset, context);
+  constexpr uint32_t kOptions =
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT | PCRE2_NO_UTF_CHECK | PCRE2_NEVER_BACKSLASH_C;
+  compiled_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(), kOptions, &code, &offset, context);
   pcre2_compile_context_free(context);
   if (compiled_->code == nullptr) {
     throw DataError("not a regular expression: " + error_text(code) + " (in \"" + std::string(pattern.substr(0, 200)) + "\")").at(place);

@@ -52,7 +52,7 @@ Item read_item(PatternCursor* cursor) {
     return {code, {}};
   }
   const char letter = cursor->peek();
-  if (const auto set = set_of_escape(letter)) {
+  if (const auto set = set_of_escape(letter, true)) {
     ++cursor->at;
     return {std::nullopt, *set};
   }
@@ -97,7 +97,7 @@ std::string translate_class(PatternCursor* cursor, int depth) {
     operands.back().items += "\\]";
     ++cursor->at;
   }
-  for (;; ) {
+  for (;;) {
     if (cursor->done()) cursor->fail("']' is missing");
     if (cursor->take("]")) break;
     if (cursor->take("&&")) {

@@ -26,7 +26,7 @@ struct SetItems {
 };
 
 /// \s \S \d \D \w \W \h \H, by their letter; nothing for other letters.
-std::optional<SetItems> set_of_escape(char letter);
+std::optional<SetItems> set_of_escape(char letter, bool in_brackets);
 /// \p{name}, \p{^name}, \P{name} and [:name:], by the name as written.
 SetItems set_of_property(std::string_view name, bool negated, const PatternCursor& cursor);
 /// After "\p" or "\P": reads "{…}". Nothing when no brace follows (then it is the letter itself).

@@ -2,7 +2,6 @@
 
 #include <cctype>
 
-
 #include "graft/base/error.h"
 #include "graft/text/tokenizer/regex_class.h"
 #include "graft/text/tokenizer/unicode.h"
@@ -79,11 +78,22 @@ class Translator {
   std::string atom(int depth) {
     const char first = cursor_.peek();
     switch (first) {
-      case '(': return group(depth);
-      case '[': return translate_class(&cursor_, 0);
-      case '\\': ++cursor_.at; return escape();
-      case '.': case '^': case '$': ++cursor_.at; return std::string(1, first);
-      case '*': case '+': case '?': cursor_.fail("nothing to repeat");
+      case '(':
+        return group(depth);
+      case '[':
+        return translate_class(&cursor_, 0);
+      case '\\':
+        ++cursor_.at;
+        return escape();
+      case '.':
+      case '^':
+      case '$':
+        ++cursor_.at;
+        return std::string(1, first);
+      case '*':
+      case '+':
+      case '?':
+        cursor_.fail("nothing to repeat");
       default: {
         const auto [code, size] = decode_character(cursor_.pattern.data() + cursor_.at);
         cursor_.at += size;
@@ -99,21 +109,45 @@ class Translator {
 
   std::string escape() {
     const char letter = cursor_.peek();
-    if (const auto set = set_of_escape(letter)) return ++cursor_.at, bracketed(*set);
-    const std::string word = bracketed(*set_of_escape('w'));
+    if (const auto set = set_of_escape(letter, false)) return ++cursor_.at, bracketed(*set);
+    const std::string word = bracketed(*set_of_escape('w', false));
     switch (letter) {
-      case 'p': case 'P': {
+      case 'p':
+      case 'P': {
         ++cursor_.at;
         const auto set = read_property(&cursor_, letter == 'P');
         return set ? bracketed(*set) : std::string(1, letter);
       }
-      case 'b': ++cursor_.at; return "(?:(?<=" + word + ")(?!" + word + ")|(?<!" + word + ")(?=" + word + "))";
-      case 'B': ++cursor_.at; return "(?:(?<=" + word + ")(?=" + word + ")|(?<!" + word + ")(?!" + word + "))";
-      case 'A': case 'z': case 'Z': case 'G': case 'K': case 'X': ++cursor_.at; return "\\" + std::string(1, letter);
-      case 'R': ++cursor_.at; return R"((?>\r\n|[\x{a}-\x{d}\x{85}\x{2028}\x{2029}]))";
-      case 'N': ++cursor_.at; return R"([^\n])";
-      case 'O': ++cursor_.at; return "(?s:.)";
-      case 'y': case 'Y': case 'g': case 'M': case 'C': case 'c': cursor_.fail(std::string("\\") + letter + " is not supported");
+      case 'b':
+        ++cursor_.at;
+        return "(?:(?<=" + word + ")(?!" + word + ")|(?<!" + word + ")(?=" + word + "))";
+      case 'B':
+        ++cursor_.at;
+        return "(?:(?<=" + word + ")(?=" + word + ")|(?<!" + word + ")(?!" + word + "))";
+      case 'A':
+      case 'z':
+      case 'Z':
+      case 'G':
+      case 'K':
+      case 'X':
+        ++cursor_.at;
+        return "\\" + std::string(1, letter);
+      case 'R':
+        ++cursor_.at;
+        return R"((?>\r\n|[\x{a}-\x{d}\x{85}\x{2028}\x{2029}]))";
+      case 'N':
+        ++cursor_.at;
+        return R"([^\n])";
+      case 'O':
+        ++cursor_.at;
+        return "(?s:.)";
+      case 'y':
+      case 'Y':
+      case 'g':
+      case 'M':
+      case 'C':
+      case 'c':
+        cursor_.fail(std::string("\\") + letter + " is not supported");
       case 'k': {
         if (cursor_.peek(1) != '<') break;
         const size_t close = cursor_.pattern.find('>', cursor_.at);
@@ -122,7 +156,8 @@ class Translator {
         cursor_.at = close + 1;
         return reference;
       }
-      default: break;
+      default:
+        break;
     }
     if (letter >= '1' && letter <= '9') {
       std::string number;

@@ -22,7 +22,8 @@ class Unigram : public Model {
     for (size_t i = 0; i < file->scored.size(); ++i) {
       const auto& [token, score] = file->scored[i];
       const auto id = static_cast<int32_t>(i);
-      if (vocabulary_.insert(token, id) != Vocabulary::Insertion::kDone) field.fail("vocab[" + std::to_string(i) + "]: \"" + token + "\" occurs twice");
+      if (vocabulary_.insert(token, id) != Vocabulary::Insertion::kDone)
+        field.fail("vocab[" + std::to_string(i) + "]: \"" + token + "\" occurs twice");
       index_.add(token, id);
       scores_.push_back(score);
       lowest = std::min(lowest, score);

@@ -10,7 +10,8 @@ namespace {
 /// A vocabulary whose unknown token may be missing until it is needed.
 class UnknownToken {
  public:
-  UnknownToken(const Field& field, const Vocabulary& vocabulary) : place_(field.path() + ".unk_token"), id_(vocabulary.find(field.string("unk_token"))) {}
+  UnknownToken(const Field& field, const Vocabulary& vocabulary)
+      : place_(field.path() + ".unk_token"), id_(vocabulary.find(field.string("unk_token"))) {}
   int32_t id() const {
     if (!id_) throw DataError("the text has a piece that the vocabulary lacks, and unk_token is not in it either").at(place_);
     return *id_;

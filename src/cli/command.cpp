@@ -36,7 +36,7 @@ CLI::App* add_command(CLI::App& parent, Invocation& invocation, const std::strin
   command->add_option("--device", common.device, "auto, cpu, cuda or cuda:N")->check(CLI::Validator(check_device, "DEVICE"));
   command->add_option("--dtype", common.dtype, "float32, bfloat16 or float16 (also fp32, bf16, fp16)")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16", "fp32", "bf16", "fp16"}))
-      ->each([&common](const std::string& value) { common.dtype = short_dtype(value); });
+      ->transform([](std::string value) { return short_dtype(std::move(value)); }, "", "");
   command->callback([&invocation, run = std::move(run)] { invocation.run = run; });
   return command;
 }

@@ -42,15 +42,18 @@ int report_usage(const CLI::App& root, const CLI::ParseError& error, int argc, c
   for (const CLI::App* sub : command->get_subcommands([](const CLI::App*) { return true; })) names.push_back(sub->get_name());
   for (const CLI::Option* option : command->get_options())
     for (const auto& name : option->get_lnames()) names.push_back("--" + name);
-  std::string wrong;
+  std::string wrong, message = error.what();
   for (int i = 1; i < argc && wrong.empty(); ++i) {
     const std::string word = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
     const bool known = std::find(names.begin(), names.end(), word) != names.end() || word == command->get_name();
-    if (!known && std::string(error.what()).find(word) != std::string::npos) wrong = word;
+    if (known) continue;
+    // A misspelt option often shows as another option that is missing: name the cause.
+    if (starts_with(word, "--") && word.size() > 2) wrong = word, message = "unknown option " + word;
+    else if (message.find(word) != std::string::npos) wrong = word;
   }
   std::string path = command->get_name();
   for (const CLI::App* parent = command->get_parent(); parent != nullptr; parent = parent->get_parent()) path = parent->get_name() + " " + path;
-  log::error(UsageError(error.what()).nearest(wrong.empty() ? "" : nearest_name(wrong, names)).hint(path + " --help").what());
+  log::error(UsageError(message).nearest(wrong.empty() ? "" : nearest_name(wrong, names)).hint(path + " --help").what());
   return code(ExitCode::kUsage);
 }
 

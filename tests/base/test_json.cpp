@@ -12,6 +12,7 @@ TEST_CASE("parse_json refuses what readers disagree about, with the place", "[ba
   REQUIRE_THROWS_WITH(graft::parse_json("{\"a\":\n  nul}", "f.json"), Contains("f.json:2:"));
   REQUIRE_THROWS_AS(graft::parse_json("{} {}", "f.json"), graft::DataError);
   REQUIRE_THROWS_AS(graft::parse_json("", "f.json"), graft::DataError);
+  REQUIRE_THROWS_AS(graft::parse_json("[1e400]", "f.json"), graft::DataError);
   REQUIRE_THROWS_AS(graft::parse_json("\"\xff\"", "f.json"), graft::DataError);
   REQUIRE_THROWS_WITH(graft::parse_json(std::string(100000, '['), "f.json"), Contains("nested deeper"));
 }

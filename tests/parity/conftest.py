@@ -1,27 +1,11 @@
-"""Shared by the parity tests: where graft is, how to run it, seeded random models made by transformers."""
-import json
-import os
+"""Shared by the parity tests: where graft is, how to run it, what is skipped when real material is missing."""
 import pathlib
-import subprocess
+import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-GRAFT = os.environ.get("GRAFT_BIN", str(ROOT / "build/bin/graft"))
-# Real material beside the project; tests that need it say so when it is not there.
-DATA = pathlib.Path(os.environ.get("GRAFT_TEST_DATA", ROOT.parent / "shared/data"))
-
-
-def run_graft(*arguments, check=True, input=None, cwd=None, env=None):
-    """Runs graft; returns the finished process. With check, a failure shows stderr."""
-    process = subprocess.run([GRAFT, *map(str, arguments)], capture_output=True, text=True, input=input, cwd=cwd, env=env)
-    if check:
-        assert process.returncode == 0, f"graft {' '.join(map(str, arguments))} ended with {process.returncode}\n{process.stderr}"
-    return process
-
-
-def graft_json(*arguments, **options):
-    return json.loads(run_graft(*arguments, "--json", **options).stdout)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from graft_cli import DATA, GRAFT, ROOT, graft_json, run_graft  # noqa: E402,F401  (re-exported to the tests)
 
 
 @pytest.fixture

@@ -67,6 +67,8 @@ Json parse_json(std::string_view text, const std::string& origin, int depth) {
     std::string what = error.what();
     if (const auto colon = what.find("parse error"); colon != std::string::npos) what = what.substr(colon);
     throw DataError("not valid JSON: " + what).at(place(text, error.byte == 0 ? 0 : error.byte - 1, origin));
+  } catch (const Json::exception& error) {  // a number that no double can hold
+    throw DataError(std::string("not valid JSON: ") + error.what()).at(origin);
   }
   if (!checks.duplicate.empty()) throw DataError("JSON has the key \"" + checks.duplicate + "\" twice in one object").at(origin);
   return value;

@@ -1,0 +1,93 @@
+"""One small run from end to end: the files interface promises, continuing, refusing, and the verbs around it."""
+import hashlib
+import json
+
+import pytest
+from conftest import BASE
+from graft_cli import ROOT, graft_json, run_graft
+
+EVAL = ROOT / "recipes/quickstart/acorn_eval.jsonl"
+
+
+def sha(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_plan_counts_without_writing(recipe, tmp_path):
+    plan = graft_json("plan", recipe())
+    assert plan["steps"] == 3 and plan["train_samples"] == 100 and plan["dropped_samples"] == 0
+    # Rank 4 on seven linears of six layers: 4·(in + out) each.
+    assert plan["trainable_parameters"] == 6 * 4 * ((192 + 192) * 2 + (192 + 96) * 2 + (192 + 512) * 3)
+    assert plan["predicted_peak_memory_bytes"] == sum(plan["predicted_memory_parts"].values())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_leaves_what_it_promises_and_continues(recipe, tmp_path):
+    path, run = recipe(), tmp_path / "run"
+    process = run_graft("train", path)
+    assert process.stdout.strip() == str(run / "adapter")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert set(rows[0]) == {"step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "supervised_tokens", "tokens_per_second", "step_seconds", "peak_memory_bytes"}
+    for name in ("recipe.yaml", "recipe.resolved.yaml", "log.txt", "report.json", "adapter/adapter_config.json", "adapter/README.md"):
+        assert (run / name).exists(), name
+    assert list(run.glob("events.out.tfevents.*"))
+    assert (run / "recipe.yaml").read_bytes() == path.read_bytes()
+    report = json.loads((run / "report.json").read_text())
+    assert report["predicted_peak_memory_bytes"] > 0 and report["peak_memory_bytes"] > 0
+
+    before = sha(run / "adapter/adapter_model.safetensors")
+    for again in (run_graft("train", path), run_graft("resume", run)):
+        assert again.stdout.strip() == str(run / "adapter")
+    assert sha(run / "adapter/adapter_model.safetensors") == before
+
+    other = run_graft("train", path, "adapter.rank=8", check=False)
+    assert other.returncode == 73 and "adapter.rank" in other.stderr
+
+
+def test_the_resolved_recipe_gives_the_same_bytes(recipe, tmp_path):
+    run_graft("train", recipe())
+    run_graft("train", tmp_path / "run/recipe.resolved.yaml", f"output_dir={tmp_path / 'again'}")
+    assert sha(tmp_path / "run/adapter/adapter_model.safetensors") == sha(tmp_path / "again/adapter/adapter_model.safetensors")
+
+
+def test_the_adapter_changes_what_the_model_says(recipe, tmp_path):
+    run_graft("train", recipe(), "train.steps=30", "train.optimizer.lr=3e-3")
+    adapter = tmp_path / "run/adapter"
+    base = graft_json("eval", "--model", BASE, "--data", EVAL)
+    adapted = graft_json("eval", "--model", BASE, "--adapter", adapter, "--data", EVAL)
+    assert adapted["loss"] < 0.5 * base["loss"] and adapted["supervised_tokens"] == base["supervised_tokens"]
+    merged = tmp_path / "merged"
+    facts = graft_json("merge", "--model", BASE, "--adapter", adapter, "--output", merged, "--dtype", "float32")
+    assert facts["merged_modules"] == 42
+    # float32 keeps the sum: the merged model is the adapted one to rounding (the base is bfloat16 on disk, computed in float32 here).
+    both = [graft_json("eval", "--model", m, *a, "--data", EVAL, "--dtype", "float32") for m, a in ((BASE, ["--adapter", adapter]), (merged, []))]
+    assert both[0]["loss"] == pytest.approx(both[1]["loss"], rel=1e-4)
+    refused = run_graft("merge", "--model", BASE, "--adapter", adapter, "--output", merged, check=False)
+    assert refused.returncode == 73
+
+
+def test_generate_prints_one_document_per_line(tmp_path):
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"messages": [{"role": "user", "content": "Good morning!"}]}\n{"prompt": "One day"}\n')
+    lines = run_graft("generate", "--model", BASE, "--input", prompts, "--max-new-tokens", 8, "--json").stdout.splitlines()
+    documents = [json.loads(line) for line in lines]
+    assert len(documents) == 2
+    for document in documents:
+        assert set(document) == {"prompt_tokens", "tokens", "text", "finish_reason"} and document["finish_reason"] in ("stop", "length")
+
+
+def test_data_inspect_shows_what_carries_loss(recipe):
+    document = graft_json("data", "inspect", recipe(), "--limit", 2)
+    sample = document["samples"][0]
+    assert len(document["samples"]) == 2 and len(sample["ids"]) == len(sample["labels"]) == len(sample["position_ids"])
+    trained = [i for i, label in enumerate(sample["labels"]) if label != -100]
+    assert trained and all(sample["labels"][i] == sample["ids"][i] for i in trained)
+    assert trained[0] > 0, "the question carries no loss"
+
+
+def test_full_fine_tuning_gives_a_model_directory(recipe, tmp_path):
+    process = run_graft("train", recipe(adapter={"type": "full"}), "train.optimizer.lr=1e-4")
+    model = tmp_path / "run/model"
+    assert process.stdout.strip() == str(model)
+    assert graft_json("eval", "--model", model, "--data", EVAL)["samples"] == 100

@@ -1,0 +1,74 @@
+"""Exit codes, streams and start-up time: what batch scripts hold on to (sysexits.h where it has a number)."""
+import json
+import subprocess
+import time
+
+import pytest
+from graft_cli import GRAFT, run_graft
+
+COMMANDS = ["train", "plan", "resume", "generate", "eval", "score", "tokenize", "merge", "adapter", "data", "recipe", "doctor"]
+
+
+def test_graft_alone_prints_the_help_and_ends_with_64():
+    process = run_graft(check=False)
+    assert process.returncode == 64 and "Subcommands" in process.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_ends_with_0(command):
+    assert "--help" in run_graft(command, "--help").stdout
+
+
+def test_help_answers_in_100_ms():
+    # The best of five: the promise is about the program, not about a busy machine.
+    best = min(_seconds("--help") for _ in range(5))
+    assert best < 0.1, f"{best * 1000:.0f} ms"
+
+
+def _seconds(*arguments):
+    start = time.monotonic()
+    subprocess.run([GRAFT, *arguments], capture_output=True, check=True)
+    return time.monotonic() - start
+
+
+def test_help_and_plan_do_not_load_libtorch():
+    for arguments in (["--help"], ["recipe", "list"]):
+        process = subprocess.run([GRAFT, *arguments], capture_output=True, text=True, env={"LD_DEBUG": "libs"})
+        assert "libtorch" not in process.stderr, arguments
+
+
+@pytest.mark.parametrize("arguments, meant", [
+    (["trian"], "train"), (["train", "r.yaml", "--devise", "cpu"], "--device"), (["recipe", "explian"], "explain"), (["generate", "--modle", "x"], "--model")])
+def test_a_misspelling_is_64_and_names_what_was_meant(arguments, meant):
+    process = run_graft(*arguments, check=False)
+    assert process.returncode == 64 and process.stdout == ""
+    assert f"did you mean: {meant}" in process.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ["train", "nowhere.yaml"], ["plan", "nowhere.yaml"], ["resume", "nowhere"], ["score", "--model", "nowhere", "--input", "x", "--output", "y"],
+    ["generate", "--model", "nowhere", "--prompt", "x"], ["tokenize", "--model", "nowhere", "x"], ["adapter", "inspect", "nowhere"]])
+def test_a_path_that_does_not_exist_is_64(arguments):
+    process = run_graft(*arguments, "--json" if arguments[0] != "tokenize" else "--quiet", check=False)
+    assert process.returncode == 64, process.stderr
+    assert process.stdout == "" and "nowhere" in process.stderr
+
+
+def test_version():
+    assert run_graft("--version").stdout.startswith("graft ")
+
+
+def test_an_error_has_no_stack_trace():
+    process = run_graft("generate", "--model", "nowhere", "--prompt", "x", check=False)
+    assert "frame #" not in process.stderr and "terminate" not in process.stderr
+
+
+def test_explain_knows_every_key_it_lists():
+    text = run_graft("recipe", "explain", "adapter.rank").stdout
+    assert "adapter.rank" in text and "16" in text
+    process = run_graft("recipe", "explain", "adapter.rnak", check=False)
+    assert process.returncode == 64 and "adapter.rank" in process.stderr
+
+
+def test_schema_is_json():
+    assert json.loads(run_graft("recipe", "schema").stdout)["type"] == "object"

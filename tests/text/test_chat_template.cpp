@@ -1,1 +1,120 @@
+#include <filesystem>
+#include <string>
+
+#include "graft/base/error.h"
+#include "graft/base/files.h"
+#include "graft/text/chat_template.h"
 #include "support/catch.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using graft::DataError;
+using graft::Json;
+using graft::text::ChatTemplate;
+using graft::text::RenderOptions;
+
+/// A model directory that goes when the test ends.
+class Directory {
+ public:
+  Directory() : path_(fs::temp_directory_path() / ("graft-chat-" + std::to_string(reinterpret_cast<uintptr_t>(this)))) {
+    fs::remove_all(path_);
+    fs::create_directories(path_);
+  }
+  ~Directory() { fs::remove_all(path_); }
+  Directory& with(const std::string& name, const std::string& text) {
+    fs::create_directories((path_ / name).parent_path());
+    graft::write_file(path_ / name, text);
+    return *this;
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+const Json kHello = Json::array({{{"role", "user"}, {"content", "Hi"}}});
+
+std::string render(const ChatTemplate& chat_template, const RenderOptions& options = {}) { return chat_template.render(kHello, options).text; }
+
+}  // namespace
+
+TEST_CASE("a model's template: the file wins over the config, the default over the others", "[chat]") {
+  Directory model;
+  model.with("tokenizer_config.json", R"({"chat_template": "config"})");
+  CHECK(render(ChatTemplate::load(model.path())) == "config");
+  model.with("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]})");
+  CHECK(render(ChatTemplate::load(model.path())) == "d");
+  RenderOptions with_tools;
+  with_tools.tools = Json::array();
+  CHECK(render(ChatTemplate::load(model.path()), with_tools) == "t");
+  model.with("chat_template.jinja", "file");
+  CHECK(render(ChatTemplate::load(model.path())) == "file");
+  model.with("additional_chat_templates/tool_use.jinja", "file for tools");
+  CHECK(render(ChatTemplate::load(model.path()), with_tools) == "file for tools");
+}
+
+TEST_CASE("a model without a template is refused with what to do", "[chat]") {
+  Directory model;
+  CHECK_THROWS_WITH(ChatTemplate::load(model.path()), Contains("no chat template") && Contains("data.template"));
+  model.with("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "r"}]})");
+  CHECK_THROWS_WITH(ChatTemplate::load(model.path()), Contains("rag"));
+  for (const char* config : {R"({"chat_template": 5})", R"({"chat_template": [5]})", R"({"chat_template": [{"name": 5, "template": "x"}]})", R"([])", R"({"bos_token": 5, "chat_template": "x"})"}) {
+    model.with("tokenizer_config.json", config);
+    CHECK_THROWS_AS(ChatTemplate::load(model.path()), DataError);
+  }
+  CHECK_THROWS_AS(ChatTemplate::load_file(model.path() / "none.jinja", {}), DataError);
+}
+
+TEST_CASE("special tokens are strings or objects with content; null means none", "[chat]") {
+  Directory model;
+  model.with("tokenizer_config.json", R"({"bos_token": {"content": "<b>"}, "eos_token": "</e>", "pad_token": null})");
+  model.with("special_tokens_map.json", R"({"eos_token": "other", "pad_token": "<p>", "unk_token": {"content": "<u>"}, "additional_special_tokens": ["x"]})");
+  const auto tokens = graft::text::special_tokens_of(model.path());
+  CHECK(tokens == std::map<std::string, std::string>{{"bos_token", "<b>"}, {"eos_token", "</e>"}, {"unk_token", "<u>"}});
+}
+
+TEST_CASE("messages must be an array of objects with a string role", "[chat]") {
+  const ChatTemplate chat_template("x", {});
+  for (const char* text : {"{}", "5", "null", "[5]", "[[]]", "[{}]", R"([{"role": 5}])", R"([{"role": null}])", R"([{"role": "user"}, "x"])"}) {
+    INFO(text);
+    CHECK_THROWS_AS(chat_template.render(Json::parse(text)), DataError);
+  }
+  CHECK_THROWS_WITH(chat_template.render(Json::parse(R"([{"role": "user"}, {"role": 5}])")), Contains("messages[1].role"));
+}
+
+TEST_CASE("null keys of a message are gone and reasoning has its three names, as in transformers", "[chat]") {
+  const ChatTemplate chat_template("{% for m in messages %}{{ m.content is defined }}{{ m.reasoning_content }}{{ m.thinking }};{% endfor %}", {});
+  const auto messages = Json::parse(R"([{"role": "a", "content": null, "reasoning": "r"}, {"role": "a", "thinking": "t", "reasoning": "r"}])");
+  CHECK(chat_template.render(messages).text == "Falserr;Falsett;");
+}
+
+TEST_CASE("the date is the one asked for, whatever the day", "[chat]") {
+  RenderOptions options;
+  options.date = "2024-02-29";
+  CHECK(render(ChatTemplate("{{ strftime_now('%d %b %Y %A %j %H:%M %f%z%%') }}", {}), options) == "29 Feb 2024 Thursday 060 00:00 000000%");
+  for (const char* date : {"2023-02-29", "2024-2-9", "today", "", "2024-01-01x"}) {
+    options.date = date;
+    CHECK_THROWS_AS(render(ChatTemplate("x", {}), options), DataError);
+  }
+}
+
+TEST_CASE("raise_exception is a DataError with the template's words", "[chat]") {
+  CHECK_THROWS_WITH(render(ChatTemplate("{{ raise_exception('roles must alternate') }}", {})), Contains("roles must alternate") && Contains("refuses"));
+}
+
+TEST_CASE("generation spans survive macros, set blocks and concatenation, and their loss is told", "[chat]") {
+  const auto spans = [](const std::string& source) {
+    const auto rendered = ChatTemplate(source, {}).render(kHello);
+    std::string found = rendered.generation_lost ? "lost" : "";
+    for (const auto& span : rendered.generation) found += "[" + rendered.text.substr(span.begin, span.end - span.begin) + "]";
+    return found;
+  };
+  CHECK(spans("a{% generation %}bé{% endgeneration %}c") == "[bé]");
+  CHECK(spans("é{% macro m() %}({% generation %}b{% endgeneration %}){% endmacro %}{{ m() }}") == "[b]");
+  CHECK(spans("{% set x %}({% generation %}b{% endgeneration %}){% endset %}a{{ 'q' ~ x + 'z' }}") == "[b]");
+  CHECK(spans("{% generation %}a{% generation %}b{% endgeneration %}c{% endgeneration %}") == "[abc]");
+  CHECK(spans("{% set x %}{% generation %}b{% endgeneration %}{% endset %}{{ x | upper }}") == "lost");
+  CHECK(spans("{% set x %}{% generation %}b{% endgeneration %}{% endset %}c") == "lost");
+  CHECK(spans("{% generation %}{% endgeneration %}") == "");
+}

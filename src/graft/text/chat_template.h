@@ -46,7 +46,7 @@ std::map<std::string, std::string> special_tokens_of(const std::filesystem::path
 /// apply_chat_template(tokenize=False): message keys whose value is null are left out, reasoning_content / thinking / reasoning
 /// are filled from one another.
 /// A template error is a DataError with `origin:line:column`; raise_exception is a DataError with the template's message.
-/// Rendering stops at budgets (20 million steps, 64 MiB of text, 512 MiB of values, nesting) instead of looping for ever.
+/// Rendering stops at budgets (20 million steps, 64 MiB of text, 256 MiB of values, nesting) instead of looping for ever.
 /// Not supported, each a DataError: include, import, extends, autoescape, the filters random, pprint, urlize, wordwrap, striptags,
 /// the str methods encode and translate, printing a generator or a function.
 /// Thread-safe after construction.

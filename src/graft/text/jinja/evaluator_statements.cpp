@@ -98,7 +98,7 @@ void Evaluator::run_loop(const Statement& node, Scope& scope, Output& out, const
     };
   }
   for (; loop->index0 < loop->items.size(); ++loop->index0) {
-    runtime_.charge(1);
+    runtime_.charge(4);
     Scope& inner = open(scope);
     if (loop_ >= 0) inner.set(loop_, Runtime::borrowed(loop));
     const Value item = loop->items[loop->index0];

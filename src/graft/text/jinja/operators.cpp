@@ -87,8 +87,12 @@ Value repeat(Runtime& runtime, const Value& value, const Value& times) {
     runtime.charge_bytes(text.size() * static_cast<size_t>(text.empty() ? 0 : count));
     std::string result;
     if (!text.empty()) {
-      result.reserve(text.size() * static_cast<size_t>(count));
-      for (Int i = 0; i < count; ++i) result += text;
+      if (text.size() == 1) {
+        result.assign(static_cast<size_t>(count), text[0]);
+      } else {
+        result.reserve(text.size() * static_cast<size_t>(count));
+        for (Int i = 0; i < count; ++i) result += text;
+      }
     }
     return runtime.string(std::move(result), value.as<String>().markup, {});
   }

@@ -10,11 +10,11 @@
 
 namespace graft::text::jinja {
 
-/// What one rendering may use. Steps are evaluated nodes, plus one per 128 bytes or 8 values that an operation touches.
+/// What one rendering may use. Steps are evaluated nodes, a few per turn of a loop, one per 128 bytes or 4 values that an operation touches.
 struct Limits {
   uint64_t steps = 20'000'000;
   size_t output = size_t{64} << 20;  ///< bytes of one string, hence of the text
-  size_t memory = size_t{512} << 20;
+  size_t memory = size_t{256} << 20;
   int calls = 120;   ///< nested macro and recursive loop calls
   int nesting = 600;  ///< nested evaluations
 };
@@ -29,7 +29,7 @@ class Runtime {
 
   void charge(uint64_t steps);
   void charge_bytes(size_t bytes) { charge(1 + bytes / 128); }
-  void charge_values(size_t count) { charge(1 + count / 8); }
+  void charge_values(size_t count) { charge(1 + count / 4); }
   /// Fault when a string of that many bytes would pass the output budget: call before building it.
   void check_size(size_t bytes) const;
 

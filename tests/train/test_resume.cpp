@@ -51,7 +51,7 @@ std::vector<std::string> rows(const std::filesystem::path& directory) {
     if (line.empty()) continue;
     auto json = graft::parse_json(line, "row");
     for (const char* key : {"step_seconds", "tokens_per_second", "peak_memory_bytes"}) json.erase(key);
-    result.push_back(dump_json(json));
+    result.push_back(graft::dump_json(json));
   }
   return result;
 }

@@ -69,13 +69,13 @@ class TrainingLoop {
 
   void prepare() {
     if (!trainer_.files_.save) trainer_.files_ = plain_weight_files(trainer_.parameters_);
-    if (!trainer_.directory_ && !options_.output_dir().empty())
-      trainer_.directory_ = RunDirectory::open(options_.output_dir(), options_.identity().recipe);
-    if (!trainer_.directory_) return;
-    checkpointer_.emplace(trainer_.directory_, trainer_.files_, optimizer_, options_.keep());
+    directory_ = trainer_.directory_;
+    if (!directory_ && !options_.output_dir().empty()) directory_ = RunDirectory::open(options_.output_dir(), options_.identity().recipe);
+    if (!directory_) return;
+    checkpointer_.emplace(directory_, trainer_.files_, optimizer_, options_.keep());
     if (!first_rank()) return;
-    observers_.push_back(std::make_shared<MetricsFile>(trainer_.directory_->metrics()));
-    observers_.push_back(std::make_shared<TensorBoard>(trainer_.directory_->path()));
+    observers_.push_back(std::make_shared<MetricsFile>(directory_->metrics()));
+    observers_.push_back(std::make_shared<TensorBoard>(directory_->path()));
   }
 
   void restore_or_begin() {
@@ -147,7 +147,7 @@ class TrainingLoop {
 
   [[noreturn]] void refuse_non_finite(int64_t step, const data::StepBatches& input) {
     throw NonFiniteError("training stopped at step " + std::to_string(step) + " before its update: " + step_.explain_non_finite(input) + " is not finite")
-        .at(saved_step_ >= 0 ? "last good state: " + trainer_.directory_->checkpoint(saved_step_).string() : "step " + std::to_string(step))
+        .at(saved_step_ >= 0 ? "last good state: " + directory_->checkpoint(saved_step_).string() : "step " + std::to_string(step))
         .hint("lower the learning rate, set clip_grad_norm, train adapters in fp32, or look at the data of this step; the weights saved are finite");
   }
 
@@ -217,7 +217,7 @@ class TrainingLoop {
     const std::string by = signal != 0 ? signal_name(signal) : "another rank";
     PreemptedError stopped("stopped by " + by + " after step " + std::to_string(state_.step) + " of " + std::to_string(options_.steps()) +
                            (checkpointer_ ? "; the state is saved" : "; without an output_dir nothing could be saved"));
-    if (checkpointer_) stopped.at(trainer_.directory_->path().string()).hint("run the same command again, or `graft resume`, to continue");
+    if (checkpointer_) stopped.at(directory_->path().string()).hint("run the same command again, or `graft resume`, to continue");
     throw stopped;
   }
 
@@ -237,7 +237,7 @@ class TrainingLoop {
     if (checkpointer_ && first_rank()) {
       result_.final_weights = checkpointer_->save_final(options_.final_name());
       for (const auto& observer : observers_) observer->flush();
-      write_report(trainer_.directory_->report(), result_);  // last: a run is finished when this says so
+      write_report(directory_->report(), result_);  // last: a run is finished when this says so
     }
     for (const auto& observer : observers_) observer->on_end(result_);
     return result_;
@@ -247,6 +247,7 @@ class TrainingLoop {
   const TrainerOptions& options_;
   AdamW optimizer_;
   OptimizerStep step_;
+  std::shared_ptr<RunDirectory> directory_;  // unlocked when the run ends, unless the caller holds it too
   std::optional<Checkpointer> checkpointer_;
   std::vector<std::shared_ptr<Observer>> observers_;
   std::vector<data::Batch> evaluation_batches_;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "graft/adapters/name_pattern.h"
+#include "graft/adapters/target_kind.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
@@ -15,28 +16,10 @@
 namespace graft::detail {
 namespace {
 
-const std::vector<std::string> kKinds = {"all-linear", "attention", "mlp"};
-// Words that name the two halves of a transformer block in the models people write. A Linear belongs to the half that any part of its path
-// names.
-const std::vector<std::string> kAttentionWords = {"attn", "attention", "q_proj",          "k_proj", "v_proj", "o_proj",
-                                                  "qkv",  "c_attn",    "query_key_value", "Wqkv",   "mha"};
-const std::vector<std::string> kMlpWords = {"mlp",       "ffn", "feed_forward", "feedforward", "gate_proj", "up_proj",
-                                            "down_proj", "fc1", "fc2",          "linear1",     "linear2"};
-
-bool path_has_word(const std::string& path, const std::vector<std::string>& words) {
-  const auto parts = split(path, '.');
-  return std::any_of(parts.begin(), parts.end(), [&](const std::string& part) {
-    return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return part.find(word) != std::string::npos; });
-  });
-}
-
-bool is_kind(const std::string& entry) { return std::find(kKinds.begin(), kKinds.end(), entry) != kKinds.end(); }
-
 bool kind_matches(const std::string& kind, const NamedModule& entry, bool leave_out_head) {
   if (site_kind(*entry.module) != SiteKind::kLinear) return false;
-  if (kind == "attention") return path_has_word(entry.path, kAttentionWords);
-  if (kind == "mlp") return path_has_word(entry.path, kMlpWords) && !path_has_word(entry.path, kAttentionWords);
-  return !(leave_out_head && entry.path == "lm_head");
+  if (kind == "all-linear" && leave_out_head && entry.path == "lm_head") return false;
+  return path_is_of_kind(kind, entry.path);
 }
 
 /// The first number in a path: model.layers.7.mlp is in layer 7.
@@ -56,7 +39,7 @@ std::string count_of_linears(const std::vector<NamedModule>& modules) {
 }
 
 std::string nearest_path(const std::string& text, const std::vector<NamedModule>& modules) {
-  std::vector<std::string> names = kKinds;
+  std::vector<std::string> names = target_kinds();
   std::set<std::string> leaves;
   for (const auto& entry : modules) leaves.insert(leaf_of(entry.path));
   names.insert(names.end(), leaves.begin(), leaves.end());
@@ -129,8 +112,8 @@ class Resolver {
     if (options_.targets().empty()) throw UsageError("targets: the list is empty").hint("use \"all-linear\" or name modules");
     bool by_kind = false;
     for (const std::string& text : options_.targets()) {
-      by_kind = by_kind || is_kind(text);
-      is_kind(text) ? choose_kind(text) : choose_pattern(NamePattern(text, "targets"));
+      by_kind = by_kind || is_target_kind(text);
+      is_target_kind(text) ? choose_kind(text) : choose_pattern(NamePattern(text, "targets"));
       if (!matched_) throw_unmatched("targets", text, modules_);
     }
     if (by_kind) warn_about_unreachable();

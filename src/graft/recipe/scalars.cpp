@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <regex>
 
 #include "graft/base/json.h"
 #include "graft/base/strings.h"
@@ -13,8 +12,6 @@
 
 namespace graft::recipe {
 namespace {
-
-constexpr size_t kLongestNumber = 64;  // std::regex recurses over its input
 
 std::string quoted(const std::string& text) { return '"' + shortened(text, 60) + '"'; }
 
@@ -24,6 +21,17 @@ bool all_digits(std::string_view text) {
 
 std::string_view without_sign(std::string_view text) {
   return !text.empty() && (text.front() == '-' || text.front() == '+') ? text.substr(1) : text;
+}
+
+/// (\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)? of YAML 1.2's core schema.
+bool is_decimal(std::string_view text) {
+  const size_t exponent = text.find_first_of("eE");
+  const std::string_view mantissa = text.substr(0, exponent);
+  if (exponent != std::string_view::npos && !all_digits(without_sign(text.substr(exponent + 1)))) return false;
+  const size_t point = mantissa.find('.');
+  if (point == std::string_view::npos) return all_digits(mantissa);
+  const std::string_view before = mantissa.substr(0, point), after = mantissa.substr(point + 1);
+  return (before.empty() || all_digits(before)) && (after.empty() || all_digits(after)) && mantissa.size() > 1;
 }
 
 /// Spellings that other readers take for numbers, each with the way out.
@@ -86,9 +94,11 @@ bool boolean_of_yaml_1_1(const std::string& text) {
 }  // namespace
 
 bool looks_like_number(const std::string& text) {
-  static const std::regex number(
-      R"([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)|0o[0-7]+|0x[0-9a-fA-F]+)");
-  return text.size() <= kLongestNumber && std::regex_match(text, number);
+  const std::string_view digits = without_sign(text);
+  if (digits == ".inf" || digits == ".Inf" || digits == ".INF" || text == ".nan" || text == ".NaN" || text == ".NAN") return true;
+  if (starts_with(text, "0o")) return text.size() > 2 && text.find_first_not_of("01234567", 2) == std::string::npos;
+  if (starts_with(text, "0x")) return text.size() > 2 && text.find_first_not_of("0123456789abcdefABCDEF", 2) == std::string::npos;
+  return is_decimal(digits);
 }
 
 bool looks_like_bool(const std::string& text) {

@@ -11,14 +11,17 @@
 
 namespace graft::text {
 
-/// One piece of an encoded text: its id and the bytes [begin, end) of the original text it came from.
+/// One piece of an encoded text: its id and the bytes [begin, end) of the original text it came from: always whole characters, so that
+/// several tokens of one character share its place; what a normalizer or pre-tokenizer put in (a leading "▁") has the place of the
+/// character after it. White space belongs to the token (trim_offsets has no effect). Places never run backwards.
 struct Token {
   int32_t id;
   uint32_t begin, end;
 };
 
 /// A Hugging Face tokenizer.json, read and run without Python. Ids equal those of HF `tokenizers` for the same file.
-/// Thread-safe after loading. An unknown component is a DataError with its JSON path.
+/// Thread-safe after loading. An unknown component is a DataError with its JSON path. Text is UTF-8 (DataError when it is not) of less
+/// than 512 MiB; NUL, byte order marks and lone surrogates' replacements are ordinary characters. Time grows as n log n at worst.
 class Tokenizer {
  public:
   /// From a model directory or a tokenizer.json path.

@@ -11,7 +11,8 @@ at::Tensor FrozenWeight::linear(const at::Tensor& x, const at::Tensor& bias, Lin
   if (x.dim() < 3 || !always_flattens()) return x.matmul(weight.t());
   auto shape = x.sizes().vec();
   shape.back() = weight.size(0);
-  return x.reshape({-1, weight.size(1)}).mm(weight.t()).view(shape);
+  // Not a view of the product: torch::nn::Linear adds its bias in place, which autograd forbids on a view made inside a function.
+  return at::_unsafe_view(x.reshape({-1, weight.size(1)}).mm(weight.t()), shape);
 }
 
 at::Tensor FrozenWeight::input_gradient(const at::Tensor& g) const { return g.mm(dense(g.scalar_type())); }

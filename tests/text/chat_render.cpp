@@ -50,7 +50,8 @@ Json answer(const Json& line) {
   const auto options = options_of(line);
   Json result;
   if (line.contains("train_on")) {
-    const auto encoded = graft::text::encode_chat(tokenizer_at(line.at("tokenizer")), chat_template, line.at("messages"), train_on_of(line), options);
+    const auto encoded =
+        graft::text::encode_chat(tokenizer_at(line.at("tokenizer")), chat_template, line.at("messages"), train_on_of(line), options);
     result["ids"] = encoded.ids;
     result["labels"] = encoded.labels;
   }

@@ -24,11 +24,26 @@ const graft::text::Tokenizer& bytes_tokenizer() {
     int id = 0;
     for (const char c : alphabet) vocabulary[c == ' ' ? "\xC4\xA0" : std::string(1, c)] = id++;
     vocabulary["\xC4\x8A"] = id++;  // newline in the byte alphabet
-    const Json file = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"added_tokens", Json::array()}, {"normalizer", nullptr},
-                       {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}}},
-                       {"post_processor", nullptr}, {"decoder", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}}},
-                       {"model", {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr}, {"end_of_word_suffix", nullptr},
-                                  {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", false}, {"vocab", vocabulary}, {"merges", Json::array()}}}};
+    const Json file = {
+        {"version", "1.0"},
+        {"truncation", nullptr},
+        {"padding", nullptr},
+        {"added_tokens", Json::array()},
+        {"normalizer", nullptr},
+        {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}}},
+        {"post_processor", nullptr},
+        {"decoder", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}}},
+        {"model",
+         {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", nullptr},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", false},
+          {"byte_fallback", false},
+          {"ignore_merges", false},
+          {"vocab", vocabulary},
+          {"merges", Json::array()}}}};
     const auto path = std::filesystem::temp_directory_path() / "graft-chat-encoder-tokenizer.json";
     graft::write_file(path, file.dump());
     auto loaded = graft::text::Tokenizer::load(path);
@@ -53,9 +68,11 @@ std::string masked(const std::string& source, const Json& messages, const TrainO
   return out + (inside ? "»" : "");
 }
 
-const std::string kPlain = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
+const std::string kPlain =
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
 const std::string kBlocks =
-    "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}{% generation %}{{ m.content }}</>{% endgeneration %}{% else %}{{ m.content }}</>{% endif %}{% endfor %}"
+    "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}{% generation %}{{ m.content }}</>{% endgeneration %}{% else %}{{ "
+    "m.content }}</>{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}";
 
 Json conversation(const std::vector<std::pair<std::string, std::string>>& turns) {
@@ -73,7 +90,8 @@ TEST_CASE("with and without generation blocks the assistant's words and ends of 
     CHECK(masked(source, kTwoTurns, {Kind::kAssistant, {}}) == "<system>S</><user>u1</><assistant>«a1</>»<user>u2</><assistant>«a2</>»");
     CHECK(masked(source, kTwoTurns, {Kind::kLastAssistant, {}}) == "<system>S</><user>u1</><assistant>a1</><user>u2</><assistant>«a2</>»");
     CHECK(masked(source, kTwoTurns, {Kind::kAll, {}}) == "«<system>S</><user>u1</><assistant>a1</><user>u2</><assistant>a2</>»");
-    CHECK(masked(source, kTwoTurns, {Kind::kRoles, {"user", "assistant"}}) == "<system>S</><user>«u1</>»<assistant>«a1</>»<user>«u2</>»<assistant>«a2</>»");
+    CHECK(masked(source, kTwoTurns, {Kind::kRoles, {"user", "assistant"}}) ==
+          "<system>S</><user>«u1</>»<assistant>«a1</>»<user>«u2</>»<assistant>«a2</>»");
     CHECK(masked(source, kTwoTurns, {Kind::kRoles, {"system"}}) == "<system>«S</>»<user>u1</><assistant>a1</><user>u2</><assistant>a2</>");
   }
 }
@@ -82,16 +100,19 @@ TEST_CASE("edge conversations: none of the assistant's, assistant first, two in 
   for (const std::string& source : {kPlain, kBlocks}) {
     CHECK(masked(source, conversation({{"user", "u"}}), {}) == "<user>u</>");
     CHECK(masked(source, conversation({{"assistant", "a"}, {"user", "u"}}), {}) == "<assistant>«a</>»<user>u</>");
-    CHECK(masked(source, conversation({{"user", "u"}, {"assistant", "a"}, {"assistant", "b"}}), {}) == "<user>u</><assistant>«a</>»<assistant>«b</>»");
+    CHECK(masked(source, conversation({{"user", "u"}, {"assistant", "a"}, {"assistant", "b"}}), {}) ==
+          "<user>u</><assistant>«a</>»<assistant>«b</>»");
     CHECK(masked(source, conversation({{"user", "u"}, {"assistant", ""}}), {}) == "<user>u</><assistant>«</>»");
-    CHECK(masked(source, conversation({{"user", "<assistant>x</>"}, {"assistant", "a"}}), {}) == "<user><assistant>x</></><assistant>«a</>»");
+    CHECK(masked(source, conversation({{"user", "<assistant>x</>"}, {"assistant", "a"}}), {}) ==
+          "<user><assistant>x</></><assistant>«a</>»");
   }
   CHECK_THROWS_AS(masked(kPlain, Json::array(), {}), DataError);
 }
 
 TEST_CASE("a template that rewrites earlier turns is refused with the message and the remedy", "[chat]") {
   const std::string rewriting =
-      "{% for m in messages %}<{{ m.role }}>{{ m.content if loop.last or m.role != 'assistant' else m.content.split('|')[-1] }}</>{% endfor %}"
+      "{% for m in messages %}<{{ m.role }}>{{ m.content if loop.last or m.role != 'assistant' else m.content.split('|')[-1] }}</>{% "
+      "endfor %}"
       "{% if add_generation_prompt %}<assistant>{% endif %}";
   const Json messages = conversation({{"user", "u"}, {"assistant", "think|a"}, {"user", "v"}, {"assistant", "think|b"}});
   CHECK_THROWS_WITH(masked(rewriting, messages, {}), Contains("messages[1]") && Contains("last-assistant") && Contains("generation"));
@@ -99,13 +120,15 @@ TEST_CASE("a template that rewrites earlier turns is refused with the message an
 }
 
 TEST_CASE("a generation prompt that opens more than the turn's header does not hide the words", "[chat]") {
-  const std::string thinking = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant><think>{% endif %}";
+  const std::string thinking =
+      "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant><think>{% endif %}";
   CHECK(masked(thinking, conversation({{"user", "u"}, {"assistant", "<t"}}), {}) == "<user>u</><assistant>«<t</>»");
   CHECK(masked(thinking, conversation({{"user", "u"}, {"assistant", "<think>x"}}), {}) == "<user>u</><assistant><think>«x</>»");
 }
 
 TEST_CASE("prefixes that the template refuses are not needed where the words can be found without", "[chat]") {
-  const std::string strict = "{% if messages[0].role != 'assistant' and messages|length == 1 %}{{ raise_exception('alone') }}{% endif %}" + kPlain;
+  const std::string strict =
+      "{% if messages[0].role != 'assistant' and messages|length == 1 %}{{ raise_exception('alone') }}{% endif %}" + kPlain;
   CHECK(masked(strict, conversation({{"user", "u"}, {"assistant", "a"}}), {}) == "<user>u</><assistant>«a</>»");
 }
 
@@ -117,6 +140,7 @@ TEST_CASE("content that moves or vanishes can not be trained on by difference", 
 }
 
 TEST_CASE("a generation block whose text is changed afterwards is refused", "[chat]") {
-  const std::string changed = "{% set x %}{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}{% endset %}{{ x | trim }}";
+  const std::string changed =
+      "{% set x %}{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}{% endset %}{{ x | trim }}";
   CHECK_THROWS_WITH(masked(changed, conversation({{"assistant", "a"}}), {}), Contains("generation"));
 }

@@ -95,7 +95,8 @@ TEST_CASE("a model's own template and tokenizer give the ids of transformers' ap
         continue;
       }
       CHECK(chat_template.render(expected["messages"], options).text == expected["text"]);
-      const auto encoded = graft::text::encode_chat(tokenizer, chat_template, expected["messages"], {graft::text::TrainOn::Kind::kAll, {}}, options);
+      const auto encoded =
+          graft::text::encode_chat(tokenizer, chat_template, expected["messages"], {graft::text::TrainOn::Kind::kAll, {}}, options);
       const Json& ids = expected.contains("ids_tokenizers") ? expected["ids_tokenizers"] : expected["ids"];
       CHECK(encoded.ids == ids.get<std::vector<int32_t>>());
       ++compared;

@@ -35,7 +35,9 @@ class Directory {
 
 const Json kHello = Json::array({{{"role", "user"}, {"content", "Hi"}}});
 
-std::string render(const ChatTemplate& chat_template, const RenderOptions& options = {}) { return chat_template.render(kHello, options).text; }
+std::string render(const ChatTemplate& chat_template, const RenderOptions& options = {}) {
+  return chat_template.render(kHello, options).text;
+}
 
 }  // namespace
 
@@ -43,7 +45,9 @@ TEST_CASE("a model's template: the file wins over the config, the default over t
   Directory model;
   model.with("tokenizer_config.json", R"({"chat_template": "config"})");
   CHECK(render(ChatTemplate::load(model.path())) == "config");
-  model.with("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]})");
+  model.with(
+      "tokenizer_config.json",
+      R"({"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]})");
   CHECK(render(ChatTemplate::load(model.path())) == "d");
   RenderOptions with_tools;
   with_tools.tools = Json::array();
@@ -59,7 +63,8 @@ TEST_CASE("a model without a template is refused with what to do", "[chat]") {
   CHECK_THROWS_WITH(ChatTemplate::load(model.path()), Contains("no chat template") && Contains("data.template"));
   model.with("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "r"}]})");
   CHECK_THROWS_WITH(ChatTemplate::load(model.path()), Contains("rag"));
-  for (const char* config : {R"({"chat_template": 5})", R"({"chat_template": [5]})", R"({"chat_template": [{"name": 5, "template": "x"}]})", R"([])", R"({"bos_token": 5, "chat_template": "x"})"}) {
+  for (const char* config : {R"({"chat_template": 5})", R"({"chat_template": [5]})", R"({"chat_template": [{"name": 5, "template": "x"}]})",
+                             R"([])", R"({"bos_token": 5, "chat_template": "x"})"}) {
     model.with("tokenizer_config.json", config);
     CHECK_THROWS_AS(ChatTemplate::load(model.path()), DataError);
   }
@@ -67,16 +72,23 @@ TEST_CASE("a model without a template is refused with what to do", "[chat]") {
 }
 
 TEST_CASE("special tokens are strings or objects with content; null means none", "[chat]") {
+  using Tokens = std::map<std::string, std::string>;
   Directory model;
-  model.with("tokenizer_config.json", R"({"bos_token": {"content": "<b>"}, "eos_token": "</e>", "pad_token": null})");
-  model.with("special_tokens_map.json", R"({"eos_token": "other", "pad_token": "<p>", "unk_token": {"content": "<u>"}, "additional_special_tokens": ["x"]})");
-  const auto tokens = graft::text::special_tokens_of(model.path());
-  CHECK(tokens == std::map<std::string, std::string>{{"bos_token", "<b>"}, {"eos_token", "</e>"}, {"unk_token", "<u>"}});
+  CHECK(graft::text::special_tokens_of(model.path()).empty());
+  model.with("special_tokens_map.json",
+             R"({"eos_token": "map", "pad_token": null, "unk_token": {"content": "<u>"}, "additional_special_tokens": ["x"]})");
+  CHECK(graft::text::special_tokens_of(model.path()) == Tokens{{"eos_token", "map"}, {"unk_token", "<u>"}});
+  model.with("tokenizer_config.json", R"({"bos_token": {"content": "<b>"}, "eos_token": "config", "pad_token": "<p>"})");
+  CHECK(graft::text::special_tokens_of(model.path()) == Tokens{{"bos_token", "<b>"}, {"eos_token", "map"}, {"unk_token", "<u>"}});
+  model.with("tokenizer_config.json",
+             R"({"added_tokens_decoder": {}, "eos_token": "config", "unk_token": null, "tokenizer_class": "LlamaTokenizerFast"})");
+  CHECK(graft::text::special_tokens_of(model.path()) == Tokens{{"bos_token", "<s>"}, {"eos_token", "config"}});
 }
 
 TEST_CASE("messages must be an array of objects with a string role", "[chat]") {
   const ChatTemplate chat_template("x", {});
-  for (const char* text : {"{}", "5", "null", "[5]", "[[]]", "[{}]", R"([{"role": 5}])", R"([{"role": null}])", R"([{"role": "user"}, "x"])"}) {
+  for (const char* text :
+       {"{}", "5", "null", "[5]", "[[]]", "[{}]", R"([{"role": 5}])", R"([{"role": null}])", R"([{"role": "user"}, "x"])"}) {
     INFO(text);
     CHECK_THROWS_AS(chat_template.render(Json::parse(text)), DataError);
   }
@@ -84,8 +96,10 @@ TEST_CASE("messages must be an array of objects with a string role", "[chat]") {
 }
 
 TEST_CASE("null keys of a message are gone and reasoning has its three names, as in transformers", "[chat]") {
-  const ChatTemplate chat_template("{% for m in messages %}{{ m.content is defined }}{{ m.reasoning_content }}{{ m.thinking }};{% endfor %}", {});
-  const auto messages = Json::parse(R"([{"role": "a", "content": null, "reasoning": "r"}, {"role": "a", "thinking": "t", "reasoning": "r"}])");
+  const ChatTemplate chat_template(
+      "{% for m in messages %}{{ m.content is defined }}{{ m.reasoning_content }}{{ m.thinking }};{% endfor %}", {});
+  const auto messages =
+      Json::parse(R"([{"role": "a", "content": null, "reasoning": "r"}, {"role": "a", "thinking": "t", "reasoning": "r"}])");
   CHECK(chat_template.render(messages).text == "Falserr;Falsett;");
 }
 
@@ -100,7 +114,8 @@ TEST_CASE("the date is the one asked for, whatever the day", "[chat]") {
 }
 
 TEST_CASE("raise_exception is a DataError with the template's words", "[chat]") {
-  CHECK_THROWS_WITH(render(ChatTemplate("{{ raise_exception('roles must alternate') }}", {})), Contains("roles must alternate") && Contains("refuses"));
+  CHECK_THROWS_WITH(render(ChatTemplate("{{ raise_exception('roles must alternate') }}", {})),
+                    Contains("roles must alternate") && Contains("refuses"));
 }
 
 TEST_CASE("generation spans survive macros, set blocks and concatenation, and their loss is told", "[chat]") {

@@ -30,14 +30,18 @@ void check_refused(const std::string& source) {
 
 TEST_CASE("loops without end stop at the step budget", "[chat][jinja]") {
   check_refused("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}");
-  check_refused("{% set ns = namespace(x='a') %}{% for a in range(100000) %}{% set ns.x = ns.x ~ ns.x|length %}{% set ns.y = ns.x.replace('1', '2') %}{% endfor %}");
+  check_refused(
+      "{% set ns = namespace(x='a') %}{% for a in range(100000) %}{% set ns.x = ns.x ~ ns.x|length %}{% set ns.y = ns.x.replace('1', '2') "
+      "%}{% endfor %}");
   check_refused("{% set ns = namespace(l=[1]) %}{% for a in range(100) %}{% set ns.l = ns.l + ns.l %}{% endfor %}");
   check_refused("{% set x = ('a' * 1000000) %}{% for a in range(100000) %}{{ x.rfind('ab' * 1000) }}{% endfor %}");
 }
 
 TEST_CASE("recursion stops before the stack does", "[chat][jinja]") {
   check_refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}");
-  check_refused("{% macro m() %}{% if true %}{% for x in [1] %}{% with %}{{ [m()] | join }}{% endwith %}{% endfor %}{% endif %}{% endmacro %}{{ m() }}");
+  check_refused(
+      "{% macro m() %}{% if true %}{% for x in [1] %}{% with %}{{ [m()] | join }}{% endwith %}{% endfor %}{% endif %}{% endmacro %}{{ m() "
+      "}}");
   check_refused("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}");
   check_refused("{% macro m() %}{{ caller() }}{% endmacro %}{% macro n() %}{% call m() %}{{ n() }}{% endcall %}{% endmacro %}{{ n() }}");
   check_refused("{% set ns = namespace(x=[]) %}{% for a in range(100000) %}{% set ns.x = [ns.x] %}{% endfor %}");
@@ -74,7 +78,8 @@ TEST_CASE("numbers from the template do not become memory", "[chat][jinja]") {
   check_refused("{{ 'a' | indent(10 ** 15) }}");
   check_refused("{{ 1.0 | round(0) ** 5000 ~ (10.0 ** 400) | int }}");
   check_refused("{% set ns = namespace(x='a') %}{% for a in range(100) %}{% set ns.x = ns.x + ns.x %}{% endfor %}");
-  check_refused("{% set x = 'a' * 30000000 %}{% set ns = namespace(l=[]) %}{% for a in range(100) %}{% set ns.l = ns.l + [x ~ a] %}{% endfor %}");
+  check_refused(
+      "{% set x = 'a' * 30000000 %}{% set ns = namespace(l=[]) %}{% for a in range(100) %}{% set ns.l = ns.l + [x ~ a] %}{% endfor %}");
 }
 
 TEST_CASE("the largest integers do not wrap around", "[chat][jinja]") {
@@ -91,8 +96,10 @@ TEST_CASE("the largest integers do not wrap around", "[chat][jinja]") {
 TEST_CASE("bytes of any kind in a template end in text or a DataError", "[chat][jinja]") {
   // Every prefix of a template that uses most of the grammar, and the template with each byte replaced.
   const std::string source =
-      "{% macro m(a, b=1) %}{{ a|default(b, true)|tojson(indent=2) }}{% endmacro %}{%- for k, v in {'a': [1, 2.5e1], 'b': ('x', none)}.items() if k is string "
-      "recursive -%}\n {{ loop.index ~ m(v[0:1], *[1]) if not loop.first else 'é\\n'|upper }}{% else %}{# c #}{% endfor %}{% set ns = namespace(x=1) %}{% set ns.x = -ns.x ** 2 // 3 "
+      "{% macro m(a, b=1) %}{{ a|default(b, true)|tojson(indent=2) }}{% endmacro %}{%- for k, v in {'a': [1, 2.5e1], 'b': ('x', "
+      "none)}.items() if k is string "
+      "recursive -%}\n {{ loop.index ~ m(v[0:1], *[1]) if not loop.first else 'é\\n'|upper }}{% else %}{# c #}{% endfor %}{% set ns = "
+      "namespace(x=1) %}{% set ns.x = -ns.x ** 2 // 3 "
       "%}{% raw %}{{ }}{% endraw %}{% call m(1) %}{% endcall %}{% filter trim %} x {% endfilter %}{% generation %}y{% endgeneration %}";
   size_t rendered = 0, refused = 0;
   const auto attempt = [&](const std::string& text) {
@@ -124,7 +131,8 @@ TEST_CASE("deep input is refused, long conversations are not", "[chat][jinja]") 
   }
   CHECK_THROWS_AS(ChatTemplate("{{ messages }}", {}).render(Json::array({{{"role", "user"}, {"content", std::move(deep)}}})), DataError);
   Json messages = Json::array();
-  for (int i = 0; i < 5000; ++i) messages.push_back({{"role", i % 2 == 0 ? "user" : "assistant"}, {"content", "word " + std::to_string(i)}});
+  for (int i = 0; i < 5000; ++i)
+    messages.push_back({{"role", i % 2 == 0 ? "user" : "assistant"}, {"content", "word " + std::to_string(i)}});
   const auto text = ChatTemplate(graft::text::chatml_template(), {}).render(messages).text;
   CHECK(text.size() > 5000 * 30);
 }

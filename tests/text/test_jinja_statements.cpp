@@ -39,7 +39,8 @@ TEST_CASE("loop controls, the loop variable, else and recursion", "[chat][jinja]
   CHECK(render("{% for i in items %}{% if i == 1 %}{% break %}{% endif %}{{ i }}{% endfor %}") == "3");
   CHECK(render("{% for i in items if i > 1 %}{{ i }}{{ loop.last }};{% else %}none{% endfor %}") == "3False;2True;");
   CHECK(render("{% for i in [] %}{% else %}none{% endfor %}") == "none");
-  CHECK(render("{% for i in [[1, [2]], 3] recursive %}{% if i is iterable %}[{{ loop(i) }}]{% else %}{{ i }}{% endif %}{% endfor %}") == "[1[2]]3");
+  CHECK(render("{% for i in [[1, [2]], 3] recursive %}{% if i is iterable %}[{{ loop(i) }}]{% else %}{{ i }}{% endif %}{% endfor %}") ==
+        "[1[2]]3");
   CHECK_THROWS_AS(render("{% break %}"), DataError);
 }
 
@@ -63,8 +64,27 @@ TEST_CASE("what needs another file is refused when it is reached, not before", "
 }
 
 TEST_CASE("malformed templates are refused when they are read", "[chat][jinja]") {
-  for (const char* source : {"{{", "{{ 1", "{% if %}", "{% if x %}", "{# x", "{% raw %}", "{{ (1 }}", "{{ 'a }}", "{% nope %}", "{{ a b }}", "{{ 1 + }}", "{% set 1 = 2 %}",
-                             "{% for x %}{% endfor %}", "{{ f(a=1, 2) }}", "{{ $ }}", "{% macro %}", "{{ x is }}", "{{ x | }}", "\xff", "{{ '\\ud800' }}", "{% autoescape true %}"}) {
+  for (const char* source : {"{{",
+                             "{{ 1",
+                             "{% if %}",
+                             "{% if x %}",
+                             "{# x",
+                             "{% raw %}",
+                             "{{ (1 }}",
+                             "{{ 'a }}",
+                             "{% nope %}",
+                             "{{ a b }}",
+                             "{{ 1 + }}",
+                             "{% set 1 = 2 %}",
+                             "{% for x %}{% endfor %}",
+                             "{{ f(a=1, 2) }}",
+                             "{{ $ }}",
+                             "{% macro %}",
+                             "{{ x is }}",
+                             "{{ x | }}",
+                             "\xff",
+                             "{{ '\\ud800' }}",
+                             "{% autoescape true %}"}) {
     INFO(source);
     CHECK_THROWS_AS(render(source), DataError);
   }

@@ -24,13 +24,16 @@ Json with_reasoning(const Json& message) {
 
 void check_messages(const Json& messages) {
   const std::string hint = R"(a conversation is [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}])";
-  if (!messages.is_array()) throw DataError(std::string("messages must be an array, not ") + messages.type_name()).at("messages").hint(hint);
+  if (!messages.is_array())
+    throw DataError(std::string("messages must be an array, not ") + messages.type_name()).at("messages").hint(hint);
   for (size_t i = 0; i < messages.size(); ++i) {
     const std::string place = "messages[" + std::to_string(i) + "]";
-    if (!messages[i].is_object()) throw DataError(std::string("a message must be an object, not ") + messages[i].type_name()).at(place).hint(hint);
+    if (!messages[i].is_object())
+      throw DataError(std::string("a message must be an object, not ") + messages[i].type_name()).at(place).hint(hint);
     const auto role = messages[i].find("role");
     if (role == messages[i].end()) throw DataError("the message has no role").at(place).hint(hint);
-    if (!role->is_string()) throw DataError(std::string("the role must be a string, not ") + role->type_name()).at(place + ".role").hint(hint);
+    if (!role->is_string())
+      throw DataError(std::string("the role must be a string, not ") + role->type_name()).at(place + ".role").hint(hint);
   }
 }
 

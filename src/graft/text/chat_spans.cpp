@@ -79,7 +79,8 @@ TrainedText trained_spans(const ChatTemplate& chat_template, const Json& message
   }
   const bool by_blocks = chat_template.has_generation_blocks(options);
   if (by_blocks && whole.generation_lost) {
-    throw DataError("the template changes the text of its generation blocks afterwards, so that the assistant's words can not be found in it")
+    throw DataError(
+        "the template changes the text of its generation blocks afterwards, so that the assistant's words can not be found in it")
         .at("data.template")
         .hint("put {% generation %} where the text is written, not inside a value that a filter or method changes");
   }

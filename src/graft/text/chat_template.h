@@ -27,18 +27,19 @@ struct Rendered {
 /// Values a template sees besides the messages.
 struct RenderOptions {
   bool add_generation_prompt = false;
-  Json tools;      ///< JSON schemas; null when absent
-  Json documents;  ///< null when absent
+  Json tools;                       ///< JSON schemas; null when absent
+  Json documents;                   ///< null when absent
   std::string date = "2024-07-26";  ///< YYYY-MM-DD, what strftime_now sees (midnight)
-  Json extra = Json::object();  ///< further variables (enable_thinking, …)
+  Json extra = Json::object();      ///< further variables (enable_thinking, …)
 };
 
 /// The built-in ChatML template, with generation blocks around each assistant turn's words and its <|im_end|>.
 std::string_view chatml_template();
 
 /// The named special tokens (bos_token, eos_token, unk_token, sep_token, pad_token, cls_token, mask_token) of a model directory
-/// as templates see them: tokenizer_config.json, then special_tokens_map.json; a value is a string or {"content": …}, null
-/// means none. Empty when neither file is there.
+/// as transformers' tokenizers hand them to templates: special_tokens_map.json (unless tokenizer_config.json has an
+/// added_tokens_decoder), else tokenizer_config.json, else the default of its tokenizer_class. A value is a string or
+/// {"content": …}; null means none. Empty when neither file is there.
 std::map<std::string, std::string> special_tokens_of(const std::filesystem::path& model_directory);
 
 /// A Jinja chat template in the dialect of transformers 5 (trim_blocks, lstrip_blocks, immutable sandbox, raise_exception,

@@ -28,12 +28,32 @@ Json read_config(const fs::path& path) {
 bool read_token(const Json& config, const char* name, const fs::path& path, std::map<std::string, std::string>& tokens) {
   const auto found = config.find(name);
   if (found == config.end()) return false;
+  tokens.erase(name);
   if (found->is_null()) return true;
   const Json* text = &*found;
   if (found->is_object() && found->contains("content")) text = &(*found)["content"];
   if (!text->is_string()) throw DataError(std::string(name) + " must be a string or an object with a string \"content\"").at(path.string());
   tokens[name] = text->get<std::string>();
   return true;
+}
+
+/// What transformers' tokenizer classes take for tokens that no file of the model speaks of.
+std::map<std::string, std::string> class_defaults(const Json& config) {
+  const auto found = config.find("tokenizer_class");
+  if (found == config.end() || !found->is_string()) return {};
+  std::string name = found->get<std::string>();
+  if (name.size() > 4 && name.compare(name.size() - 4, 4, "Fast") == 0) name.resize(name.size() - 4);
+  static const std::map<std::string, std::map<std::string, std::string>> defaults = {
+      {"LlamaTokenizer", {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"unk_token", "<unk>"}}},
+      {"GPT2Tokenizer", {{"bos_token", "<|endoftext|>"}, {"eos_token", "<|endoftext|>"}, {"unk_token", "<|endoftext|>"}}},
+      {"Qwen2Tokenizer", {{"eos_token", "<|endoftext|>"}, {"unk_token", "<|endoftext|>"}, {"pad_token", "<|endoftext|>"}}},
+      {"GemmaTokenizer",
+       {{"bos_token", "<bos>"}, {"eos_token", "<eos>"}, {"unk_token", "<unk>"}, {"pad_token", "<pad>"}, {"mask_token", "<mask>"}}},
+      {"GPTNeoXTokenizer",
+       {{"bos_token", "<|endoftext|>"}, {"eos_token", "<|endoftext|>"}, {"unk_token", "<|endoftext|>"}, {"pad_token", "<|padding|>"}}},
+  };
+  const auto known = defaults.find(name);
+  return known == defaults.end() ? std::map<std::string, std::string>() : known->second;
 }
 
 struct NamedTemplate {
@@ -48,7 +68,8 @@ std::vector<NamedTemplate> templates_in_config(const Json& config, const std::st
   if (found->is_string()) return {{"default", found->get<std::string>(), origin}};
   std::vector<NamedTemplate> templates;
   const auto add = [&](const Json& name, const Json& source) {
-    if (!name.is_string() || !source.is_string()) throw DataError("a named chat template needs a string name and a string template").at(origin);
+    if (!name.is_string() || !source.is_string())
+      throw DataError("a named chat template needs a string name and a string template").at(origin);
     templates.push_back({name.get<std::string>(), source.get<std::string>(), origin + "[" + name.get<std::string>() + "]"});
   };
   if (found->is_object()) {
@@ -100,9 +121,11 @@ std::map<std::string, std::string> special_tokens_of(const fs::path& directory) 
   const fs::path map_path = directory / "special_tokens_map.json";
   const Json config = read_config(config_path);
   const Json map = read_config(map_path);
-  std::map<std::string, std::string> tokens;
+  auto tokens = class_defaults(config);
   for (const char* name : kNames) {
-    if (!read_token(config, name, config_path, tokens)) read_token(map, name, map_path, tokens);
+    // A config that lists its added tokens is of the newer kind, to which special_tokens_map.json says nothing.
+    if (!config.contains("added_tokens_decoder") && read_token(map, name, map_path, tokens)) continue;
+    read_token(config, name, config_path, tokens);
   }
   return tokens;
 }

@@ -13,7 +13,8 @@ constexpr const char* kProbes[] = {"Xq7graft-probe-A7qX", "Zk3graft-probe-B3kZ"}
 
 size_t common_prefix(const std::string& left, const std::string& right) {
   const size_t size = std::min(left.size(), right.size());
-  return static_cast<size_t>(std::mismatch(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(size), right.begin()).first - left.begin());
+  return static_cast<size_t>(std::mismatch(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(size), right.begin()).first -
+                             left.begin());
 }
 
 }  // namespace

@@ -25,14 +25,17 @@ bool find_attribute(Runtime& runtime, const Value& value, const std::string& nam
         if (known == name) return *result = content, true;
       }
       return false;
-    case Type::kLoop: return loop_attribute(runtime, value, name, result);
+    case Type::kLoop:
+      return loop_attribute(runtime, value, name, result);
     case Type::kFunction:
       for (const auto& [known, content] : value.as<Function>().attributes) {
         if (known == name) return *result = content, true;
       }
       return false;
-    case Type::kString: return find_string_method(runtime, value, name, result);
-    default: return find_container_method(runtime, value, name, result);
+    case Type::kString:
+      return find_string_method(runtime, value, name, result);
+    default:
+      return find_container_method(runtime, value, name, result);
   }
 }
 
@@ -75,7 +78,8 @@ bool has_element(Runtime& runtime, const Value& value, const Value& key, Value* 
       *result = runtime.string(string.text.substr(begin, end - begin), string.markup, {});
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -163,8 +167,10 @@ Value get_item(Runtime& runtime, const Value& value, const Value& key) {
 
 Value get_slice(Runtime& runtime, const Value& value, const Value& start, const Value& stop, const Value& step) {
   switch (value.type()) {
-    case Type::kUndefined: use_of_undefined(value);
-    case Type::kString: return slice_string(runtime, value.as<String>(), slice_bounds(Int(value.as<String>().length), start, stop, step));
+    case Type::kUndefined:
+      use_of_undefined(value);
+    case Type::kString:
+      return slice_string(runtime, value.as<String>(), slice_bounds(Int(value.as<String>().length), start, stop, step));
     case Type::kList:
     case Type::kTuple: {
       const Values& items = value.as<Sequence>().items;
@@ -178,7 +184,8 @@ Value get_slice(Runtime& runtime, const Value& value, const Value& start, const 
       const SliceBounds bounds = slice_bounds(range.size(), start, stop, step);
       return runtime.range(range.at(bounds.start), range.at(bounds.stop), range.step * bounds.step);
     }
-    default: throw Fault("'" + type_name(value) + "' object can not be sliced");
+    default:
+      throw Fault("'" + type_name(value) + "' object can not be sliced");
   }
 }
 

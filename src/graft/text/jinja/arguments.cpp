@@ -10,8 +10,8 @@ namespace graft::text::jinja {
 Bound::Bound(const std::string& function, const Arguments& arguments, std::initializer_list<const char*> names, size_t required)
     : function_(function), names_(names.begin(), names.end()), values_(names.size()), given_(names.size(), false) {
   if (arguments.positional.size() > names_.size()) {
-    throw Fault(function + "() takes at most " + std::to_string(names_.size()) + " arguments (" + std::to_string(arguments.positional.size()) +
-                " given)");
+    throw Fault(function + "() takes at most " + std::to_string(names_.size()) + " arguments (" +
+                std::to_string(arguments.positional.size()) + " given)");
   }
   for (size_t i = 0; i < arguments.positional.size(); ++i) {
     values_[i] = arguments.positional[i];
@@ -21,7 +21,8 @@ Bound::Bound(const std::string& function, const Arguments& arguments, std::initi
     const auto found = std::find(names_.begin(), names_.end(), name);
     if (found == names_.end()) {
       const std::string nearest = nearest_name(name, names_);
-      throw Fault(function + "() got an unexpected keyword argument '" + name + "'" + (nearest.empty() ? "" : "; nearest: '" + nearest + "'"));
+      throw Fault(function + "() got an unexpected keyword argument '" + name + "'" +
+                  (nearest.empty() ? "" : "; nearest: '" + nearest + "'"));
     }
     const auto place = static_cast<size_t>(found - names_.begin());
     if (given_[place]) throw Fault(function + "() got multiple values for argument '" + name + "'");

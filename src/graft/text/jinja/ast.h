@@ -25,12 +25,16 @@ struct CallArguments {
 };
 
 enum class ExpressionKind {
-  kConstant,            // constant
-  kName,                // symbol, name
-  kTuple, kList,        // items
-  kDict,                // items: key, value, key, value …
-  kNegate, kPlus, kNot, // items[0]
-  kAnd, kOr,            // items[0], items[1]
+  kConstant,  // constant
+  kName,      // symbol, name
+  kTuple,
+  kList,  // items
+  kDict,  // items: key, value, key, value …
+  kNegate,
+  kPlus,
+  kNot,  // items[0]
+  kAnd,
+  kOr,                  // items[0], items[1]
   kBinary,              // op, items[0], items[1]
   kConcatenate,         // items: all joined as text
   kCompare,             // items[0] comparisons[0] items[1] comparisons[1] items[2] …
@@ -75,8 +79,9 @@ enum class StatementKind {
   kWith,         // assignments, body
   kBlock,        // name, body; scoped
   kGeneration,   // body
-  kBreak, kContinue,
-  kForbidden,    // name: include, import, … which need files
+  kBreak,
+  kContinue,
+  kForbidden,  // name: include, import, … which need files
 };
 
 struct Parameter {

@@ -100,7 +100,8 @@ class BraceFormat {
     const bool number = value.is_number() && !(value.is(Type::kBool) && spec.type == '\0');
     if (number) return format_number(runtime_, value, spec);
     if (spec.type != '\0' && spec.type != 's') throw Fault("unknown format code for an object of type '" + type_name(value) + "'");
-    if (!value.is(Type::kString) && !value.is(Type::kBool)) throw Fault("unsupported format string passed to " + type_name(value) + ".__format__");
+    if (!value.is(Type::kString) && !value.is(Type::kBool))
+      throw Fault("unsupported format string passed to " + type_name(value) + ".__format__");
     return format_string(runtime_, to_text(runtime_, value), spec);
   }
 
@@ -130,7 +131,8 @@ class BraceFormat {
     const bool is_number = !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
     if (name.empty() || is_number) {
       const size_t place = is_number ? static_cast<size_t>(std::min(parse_integer(name).value(), Int{1} << 40)) : next_++;
-      if (place >= arguments_.positional.size()) throw Fault("Replacement index " + std::to_string(place) + " out of range for positional args tuple");
+      if (place >= arguments_.positional.size())
+        throw Fault("Replacement index " + std::to_string(place) + " out of range for positional args tuple");
       return arguments_.positional[place];
     }
     for (const auto& [known, value] : arguments_.keywords) {

@@ -68,26 +68,37 @@ Value bit_length(Runtime&, const Value& self, const Arguments&) {
   return Value(bits);
 }
 
-Value is_integer(Runtime&, const Value& self, const Arguments&) { return Value(self.is_integral() || std::floor(self.number()) == self.number()); }
+Value is_integer(Runtime&, const Value& self, const Arguments&) {
+  return Value(self.is_integral() || std::floor(self.number()) == self.number());
+}
 
 const std::map<std::string, Method>& methods_of(Type type) {
-  static const std::map<std::string, Method> dict = {{"get", dict_get}, {"keys", dict_view<View::Part::kKeys>},
-                                                     {"values", dict_view<View::Part::kValues>}, {"items", dict_view<View::Part::kItems>},
-                                                     {"copy", dict_copy}, {"fromkeys", dict_fromkeys}};
+  static const std::map<std::string, Method> dict = {{"get", dict_get},
+                                                     {"keys", dict_view<View::Part::kKeys>},
+                                                     {"values", dict_view<View::Part::kValues>},
+                                                     {"items", dict_view<View::Part::kItems>},
+                                                     {"copy", dict_copy},
+                                                     {"fromkeys", dict_fromkeys}};
   static const std::map<std::string, Method> list = {{"count", sequence_count}, {"index", sequence_index}, {"copy", list_copy}};
   static const std::map<std::string, Method> tuple = {{"count", sequence_count}, {"index", sequence_index}};
   static const std::map<std::string, Method> number = {{"bit_length", bit_length}, {"is_integer", is_integer}};
   static const std::map<std::string, Method> fraction = {{"is_integer", is_integer}};
   static const std::map<std::string, Method> nothing;
   switch (type) {
-    case Type::kDict: return dict;
-    case Type::kList: return list;
+    case Type::kDict:
+      return dict;
+    case Type::kList:
+      return list;
     case Type::kTuple:
-    case Type::kRange: return tuple;
+    case Type::kRange:
+      return tuple;
     case Type::kBool:
-    case Type::kInt: return number;
-    case Type::kFloat: return fraction;
-    default: return nothing;
+    case Type::kInt:
+      return number;
+    case Type::kFloat:
+      return fraction;
+    default:
+      return nothing;
   }
 }
 
@@ -101,7 +112,8 @@ bool changes_object(Type type, const std::string& name) {
 
 bool find_container_method(Runtime& runtime, const Value& self, const std::string& name, Value* result) {
   if (changes_object(self.type(), name)) {
-    *result = runtime.undefined("access to attribute '" + name + "' of '" + type_name(self) + "' object is unsafe: a template can not change it");
+    *result =
+        runtime.undefined("access to attribute '" + name + "' of '" + type_name(self) + "' object is unsafe: a template can not change it");
     return true;
   }
   const auto& methods = methods_of(self.type());

@@ -16,12 +16,18 @@ Value Evaluator::evaluate(const Expression& node, Scope& scope) {
 Value Evaluator::evaluate_kind(const Expression& node, Scope& scope) {
   const auto item = [&](size_t i) { return node.items[i] ? evaluate(*node.items[i], scope) : Value(); };
   switch (node.kind) {
-    case ExpressionKind::kConstant: return node.constant;
-    case ExpressionKind::kName: return look_up(node, scope);
-    case ExpressionKind::kTuple: return runtime_.tuple(evaluate_all(node.items, scope));
-    case ExpressionKind::kList: return runtime_.list(evaluate_all(node.items, scope));
-    case ExpressionKind::kDict: return dict_display(node, scope);
-    case ExpressionKind::kNot: return Value(!truthy(runtime_, item(0)));
+    case ExpressionKind::kConstant:
+      return node.constant;
+    case ExpressionKind::kName:
+      return look_up(node, scope);
+    case ExpressionKind::kTuple:
+      return runtime_.tuple(evaluate_all(node.items, scope));
+    case ExpressionKind::kList:
+      return runtime_.list(evaluate_all(node.items, scope));
+    case ExpressionKind::kDict:
+      return dict_display(node, scope);
+    case ExpressionKind::kNot:
+      return Value(!truthy(runtime_, item(0)));
     case ExpressionKind::kNegate:
     case ExpressionKind::kPlus: {
       const Value operand = item(0);
@@ -48,7 +54,8 @@ Value Evaluator::evaluate_kind(const Expression& node, Scope& scope) {
       place_ = node.place;
       return concatenate(runtime_, parts);
     }
-    case ExpressionKind::kCompare: return compare_chain(node, scope);
+    case ExpressionKind::kCompare:
+      return compare_chain(node, scope);
     case ExpressionKind::kConditional: {
       if (truthy(runtime_, item(1))) return item(0);
       if (node.items[2]) return item(2);
@@ -71,10 +78,14 @@ Value Evaluator::evaluate_kind(const Expression& node, Scope& scope) {
       place_ = node.place;
       return get_slice(runtime_, owner, start, stop, step);
     }
-    case ExpressionKind::kCall: return call_expression(node, scope, nullptr);
-    case ExpressionKind::kFilter: return filter(node, scope, nullptr);
-    case ExpressionKind::kTest: return test(node, scope);
-    case ExpressionKind::kNamespaceAttribute: break;
+    case ExpressionKind::kCall:
+      return call_expression(node, scope, nullptr);
+    case ExpressionKind::kFilter:
+      return filter(node, scope, nullptr);
+    case ExpressionKind::kTest:
+      return test(node, scope);
+    case ExpressionKind::kNamespaceAttribute:
+      break;
   }
   throw Fault("this expression can only be assigned to");
 }

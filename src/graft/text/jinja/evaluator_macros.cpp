@@ -7,7 +7,8 @@ namespace {
 
 /// Takes the keyword out of the arguments; false when it was not given.
 bool take_keyword(Arguments& arguments, const std::string& name, Value* value) {
-  const auto found = std::find_if(arguments.keywords.begin(), arguments.keywords.end(), [&](const auto& keyword) { return keyword.first == name; });
+  const auto found =
+      std::find_if(arguments.keywords.begin(), arguments.keywords.end(), [&](const auto& keyword) { return keyword.first == name; });
   if (found == arguments.keywords.end()) return false;
   *value = found->second;
   arguments.keywords.erase(found);
@@ -18,7 +19,8 @@ bool take_keyword(Arguments& arguments, const std::string& name, Value* value) {
 
 Value Evaluator::make_macro(const Statement& node, Scope& scope) {
   capture(&scope);
-  Value macro = runtime_.function(node.name, [this, &node, &scope](Runtime&, Arguments& arguments) { return call_macro(node, scope, arguments); });
+  Value macro =
+      runtime_.function(node.name, [this, &node, &scope](Runtime&, Arguments& arguments) { return call_macro(node, scope, arguments); });
   auto& function = macro.mutable_as<Function>();
   function.attributes.emplace_back("name", runtime_.string(node.name));
   Values names;

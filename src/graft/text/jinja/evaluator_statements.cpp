@@ -26,18 +26,29 @@ Evaluator::Flow Evaluator::execute(const Statement& node, Scope& scope, Output& 
       runtime_.charge_bytes(node.text.size());
       out.text += node.text;
       break;
-    case StatementKind::kOutput: write(out, evaluate(*node.expression, scope)); break;
-    case StatementKind::kIf: return if_statement(node, scope, out);
-    case StatementKind::kFor: for_statement(node, scope, out); break;
+    case StatementKind::kOutput:
+      write(out, evaluate(*node.expression, scope));
+      break;
+    case StatementKind::kIf:
+      return if_statement(node, scope, out);
+    case StatementKind::kFor:
+      for_statement(node, scope, out);
+      break;
     case StatementKind::kSet: {
       const Value value = evaluate(*node.expression, scope);
       place_ = node.place;
       assign(*node.target, value, scope);
       break;
     }
-    case StatementKind::kSetBlock: set_block(node, scope); break;
-    case StatementKind::kMacro: scope.set(node.symbol, make_macro(node, scope)); break;
-    case StatementKind::kCallBlock: call_block(node, scope, out); break;
+    case StatementKind::kSetBlock:
+      set_block(node, scope);
+      break;
+    case StatementKind::kMacro:
+      scope.set(node.symbol, make_macro(node, scope));
+      break;
+    case StatementKind::kCallBlock:
+      call_block(node, scope, out);
+      break;
     case StatementKind::kFilterBlock: {
       Output body;
       Scope& inner = open(scope);
@@ -47,17 +58,24 @@ Evaluator::Flow Evaluator::execute(const Statement& node, Scope& scope, Output& 
       close(inner);
       break;
     }
-    case StatementKind::kWith: with(node, scope, out); break;
+    case StatementKind::kWith:
+      with(node, scope, out);
+      break;
     case StatementKind::kBlock: {
       Scope& inner = open(node.scoped ? scope : *root_);
       execute(node.body, inner, out);
       close(inner);
       break;
     }
-    case StatementKind::kGeneration: generation(node, scope, out); break;
-    case StatementKind::kBreak: return Flow::kBreak;
-    case StatementKind::kContinue: return Flow::kContinue;
-    case StatementKind::kForbidden: throw Fault("the tag '" + node.name + "' needs another file, which a chat template can not have");
+    case StatementKind::kGeneration:
+      generation(node, scope, out);
+      break;
+    case StatementKind::kBreak:
+      return Flow::kBreak;
+    case StatementKind::kContinue:
+      return Flow::kContinue;
+    case StatementKind::kForbidden:
+      throw Fault("the tag '" + node.name + "' needs another file, which a chat template can not have");
   }
   return Flow::kNext;
 }

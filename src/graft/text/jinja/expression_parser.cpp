@@ -2,11 +2,10 @@
 
 #include <algorithm>
 
-
 namespace graft::text::jinja {
 namespace {
 
-constexpr int kMaximumHeight = 400;   // of the tree: an evaluation frame is below 2 KiB
+constexpr int kMaximumHeight = 400;  // of the tree: an evaluation frame is below 2 KiB
 
 }  // namespace
 
@@ -28,7 +27,8 @@ ExpressionPtr ExpressionParser::finished(ExpressionPtr node) const {
   look(node->arguments.star);
   look(node->arguments.double_star);
   node->height = height + 1;
-  if (node->height > kMaximumHeight) stream_.fail("the expression is more than " + std::to_string(kMaximumHeight) + " operations deep", node->place);
+  if (node->height > kMaximumHeight)
+    stream_.fail("the expression is more than " + std::to_string(kMaximumHeight) + " operations deep", node->place);
   return node;
 }
 
@@ -87,14 +87,15 @@ ExpressionPtr ExpressionParser::not_expression() {
 
 ExpressionPtr ExpressionParser::comparison() {
   static const std::vector<std::pair<std::string_view, Comparison>> kOperators = {
-      {"==", Comparison::kEqual}, {"!=", Comparison::kNotEqual}, {"<", Comparison::kLess},
-      {"<=", Comparison::kLessEqual}, {">", Comparison::kGreater}, {">=", Comparison::kGreaterEqual}};
+      {"==", Comparison::kEqual},     {"!=", Comparison::kNotEqual}, {"<", Comparison::kLess},
+      {"<=", Comparison::kLessEqual}, {">", Comparison::kGreater},   {">=", Comparison::kGreaterEqual}};
   auto first = sum();
   ExpressionPtr node;
   while (true) {
     const Place place = stream_.current().place;
     Comparison comparison{};
-    const auto found = std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& op) { return stream_.current().is_operator(op.first); });
+    const auto found =
+        std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& op) { return stream_.current().is_operator(op.first); });
     if (found != kOperators.end()) {
       comparison = found->second;
       stream_.next();
@@ -142,7 +143,8 @@ ExpressionPtr ExpressionParser::product() {
       {"*", Operator::kMultiply}, {"/", Operator::kDivide}, {"//", Operator::kFloorDivide}, {"%", Operator::kModulo}};
   auto left = power();
   while (true) {
-    const auto found = std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& op) { return stream_.current().is_operator(op.first); });
+    const auto found =
+        std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& op) { return stream_.current().is_operator(op.first); });
     if (found == kOperators.end()) return left;
     auto node = make(ExpressionKind::kBinary, stream_.next().place);
     node->op = found->second;

@@ -49,8 +49,6 @@ Value attribute_path(Runtime& runtime, Value item, const Value& path, const Valu
   return item;
 }
 
-Value ignore_case(Runtime& runtime, const Value& value) {
-  return value.is(Type::kString) ? runtime.string(to_lower(value.text())) : value;
-}
+Value ignore_case(Runtime& runtime, const Value& value) { return value.is(Type::kString) ? runtime.string(to_lower(value.text())) : value; }
 
 }  // namespace graft::text::jinja

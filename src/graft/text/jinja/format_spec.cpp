@@ -57,22 +57,28 @@ std::string float_digits(Runtime& runtime, double magnitude, const FormatSpec& s
 std::string pad(Runtime& runtime, const std::string& sign, const std::string& body, const FormatSpec& spec, char standard_align) {
   const Int missing = spec.width - Int(count_code_points(sign) + count_code_points(body));
   if (missing <= 0) return sign + body;
-  runtime.check_size(missing > Int(runtime.limits().output) ? runtime.limits().output + 1 : static_cast<size_t>(missing) * spec.fill.size());
+  runtime.check_size(missing > Int(runtime.limits().output) ? runtime.limits().output + 1
+                                                            : static_cast<size_t>(missing) * spec.fill.size());
   const auto filled = [&](Int count) {
     std::string out;
     for (Int i = 0; i < count; ++i) out += spec.fill;
     return out;
   };
   switch (spec.align == '\0' ? standard_align : spec.align) {
-    case '<': return sign + body + filled(missing);
-    case '^': return filled(missing / 2) + sign + body + filled(missing - missing / 2);
-    case '=': return sign + filled(missing) + body;
-    default: return filled(missing) + sign + body;
+    case '<':
+      return sign + body + filled(missing);
+    case '^':
+      return filled(missing / 2) + sign + body + filled(missing - missing / 2);
+    case '=':
+      return sign + filled(missing) + body;
+    default:
+      return filled(missing) + sign + body;
   }
 }
 
 std::string format_string(Runtime& runtime, std::string text, const FormatSpec& spec) {
-  if (spec.precision >= 0 && Int(count_code_points(text)) > spec.precision) text.resize(byte_offset(text, static_cast<size_t>(spec.precision)));
+  if (spec.precision >= 0 && Int(count_code_points(text)) > spec.precision)
+    text.resize(byte_offset(text, static_cast<size_t>(spec.precision)));
   return pad(runtime, "", text, spec, '<');
 }
 

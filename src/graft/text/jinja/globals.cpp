@@ -76,17 +76,23 @@ Value cycler(Runtime& runtime, Arguments& arguments) {
   const auto place = std::make_shared<size_t>(0);
   const int depth = runtime.tuple(*items).depth();
   made->attributes.emplace_back("current", (*items)[0]);
-  made->attributes.emplace_back("next", runtime.function("next", [made, items, place](Runtime&, Arguments&) {
-    Value current = (*items)[*place];
-    *place = (*place + 1) % items->size();
-    made->attributes[0].second = (*items)[*place];
-    return current;
-  }, depth));
-  made->attributes.emplace_back("reset", runtime.function("reset", [made, items, place](Runtime&, Arguments&) {
-    *place = 0;
-    made->attributes[0].second = (*items)[0];
-    return Value();
-  }, depth));
+  made->attributes.emplace_back("next", runtime.function(
+                                            "next",
+                                            [made, items, place](Runtime&, Arguments&) {
+                                              Value current = (*items)[*place];
+                                              *place = (*place + 1) % items->size();
+                                              made->attributes[0].second = (*items)[*place];
+                                              return current;
+                                            },
+                                            depth));
+  made->attributes.emplace_back("reset", runtime.function(
+                                             "reset",
+                                             [made, items, place](Runtime&, Arguments&) {
+                                               *place = 0;
+                                               made->attributes[0].second = (*items)[0];
+                                               return Value();
+                                             },
+                                             depth));
   return Runtime::borrowed(made);
 }
 
@@ -94,11 +100,14 @@ Value joiner(Runtime& runtime, Arguments& arguments) {
   const Bound bound("joiner", arguments, {"sep"});
   const Value separator = bound.value(0, runtime.string(", "));
   const auto used = std::make_shared<bool>(false);
-  return runtime.function("joiner", [separator, used](Runtime& inner, Arguments&) {
-    const bool is_first = !*used;
-    *used = true;
-    return is_first ? inner.string("") : separator;
-  }, separator.depth());
+  return runtime.function(
+      "joiner",
+      [separator, used](Runtime& inner, Arguments&) {
+        const bool is_first = !*used;
+        *used = true;
+        return is_first ? inner.string("") : separator;
+      },
+      separator.depth());
 }
 
 Value raise_exception(Runtime& runtime, Arguments& arguments) {
@@ -166,8 +175,12 @@ std::string format_date(const std::string& date, const std::string& format) {
 
 bool find_global(Runtime& runtime, const std::string& name, Value* result) {
   using Global = Value (*)(Runtime&, Arguments&);
-  static const std::map<std::string, Global> table = {{"range", range},   {"dict", dict},     {"namespace", make_namespace},
-                                                      {"cycler", cycler}, {"joiner", joiner}, {"raise_exception", raise_exception},
+  static const std::map<std::string, Global> table = {{"range", range},
+                                                      {"dict", dict},
+                                                      {"namespace", make_namespace},
+                                                      {"cycler", cycler},
+                                                      {"joiner", joiner},
+                                                      {"raise_exception", raise_exception},
                                                       {"strftime_now", strftime_now}};
   const auto found = table.find(name);
   if (found == table.end()) return false;

@@ -11,7 +11,8 @@ namespace graft::text::jinja {
 namespace {
 
 const Value& operand(const char* name, const Arguments& arguments) {
-  if (arguments.positional.size() != 1 || !arguments.keywords.empty()) throw Fault(std::string("the test '") + name + "' takes one argument");
+  if (arguments.positional.size() != 1 || !arguments.keywords.empty())
+    throw Fault(std::string("the test '") + name + "' takes one argument");
   return arguments.positional[0];
 }
 
@@ -36,8 +37,10 @@ bool is_sequence(Runtime&, const Value& value, const Arguments&) {
     case Type::kTuple:
     case Type::kDict:
     case Type::kRange:
-    case Type::kUndefined: return true;
-    default: return false;
+    case Type::kUndefined:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -69,7 +72,8 @@ const std::map<std::string, Test>& table() {
       {"number", [](Runtime&, const Value& v, const Arguments&) { return v.is_number(); }},
       {"sequence", is_sequence},
       {"iterable", [](Runtime&, const Value& v, const Arguments&) { return is_iterable(v); }},
-      {"callable", [](Runtime&, const Value& v, const Arguments&) { return v.is(Type::kFunction) || v.is(Type::kUndefined) || v.is(Type::kLoop); }},
+      {"callable",
+       [](Runtime&, const Value& v, const Arguments&) { return v.is(Type::kFunction) || v.is(Type::kUndefined) || v.is(Type::kLoop); }},
       {"escaped", [](Runtime&, const Value& v, const Arguments&) { return v.is(Type::kString) && v.as<String>().markup; }},
       {"lower", has_case<false>},
       {"upper", has_case<true>},

@@ -23,14 +23,29 @@ void append_string(std::string& out, const std::string& text, bool ensure_ascii)
     const size_t begin = at;
     const char32_t c = next_code_point(text, at);
     switch (c) {
-      case '"': out += "\\\""; continue;
-      case '\\': out += "\\\\"; continue;
-      case '\n': out += "\\n"; continue;
-      case '\r': out += "\\r"; continue;
-      case '\t': out += "\\t"; continue;
-      case '\f': out += "\\f"; continue;
-      case '\b': out += "\\b"; continue;
-      default: break;
+      case '"':
+        out += "\\\"";
+        continue;
+      case '\\':
+        out += "\\\\";
+        continue;
+      case '\n':
+        out += "\\n";
+        continue;
+      case '\r':
+        out += "\\r";
+        continue;
+      case '\t':
+        out += "\\t";
+        continue;
+      case '\f':
+        out += "\\f";
+        continue;
+      case '\b':
+        out += "\\b";
+        continue;
+      default:
+        break;
     }
     if (c < 0x20 || (ensure_ascii && c == 0x7F)) {
       if (c == 0x7F) {
@@ -58,12 +73,18 @@ std::string json_float(double value) {
 
 std::string key_text(const Value& key) {
   switch (key.type()) {
-    case Type::kString: return key.text();
-    case Type::kNone: return "null";
-    case Type::kBool: return key.boolean() ? "true" : "false";
-    case Type::kInt: return integer_text(key.integer());
-    case Type::kFloat: return json_float(key.number());
-    default: throw Fault("keys must be str, int, float, bool or None, not " + type_name(key));
+    case Type::kString:
+      return key.text();
+    case Type::kNone:
+      return "null";
+    case Type::kBool:
+      return key.boolean() ? "true" : "false";
+    case Type::kInt:
+      return integer_text(key.integer());
+    case Type::kFloat:
+      return json_float(key.number());
+    default:
+      throw Fault("keys must be str, int, float, bool or None, not " + type_name(key));
   }
 }
 
@@ -75,18 +96,31 @@ class Writer {
     const Runtime::Level level(runtime_.nesting, runtime_.limits().nesting, "values are nested");
     runtime_.charge(1);
     switch (value.type()) {
-      case Type::kNone: out += "null"; break;
-      case Type::kBool: out += value.boolean() ? "true" : "false"; break;
-      case Type::kInt: out += integer_text(value.integer()); break;
-      case Type::kFloat: out += json_float(value.number()); break;
+      case Type::kNone:
+        out += "null";
+        break;
+      case Type::kBool:
+        out += value.boolean() ? "true" : "false";
+        break;
+      case Type::kInt:
+        out += integer_text(value.integer());
+        break;
+      case Type::kFloat:
+        out += json_float(value.number());
+        break;
       case Type::kString:
         runtime_.charge_bytes(value.text().size());
         append_string(out, value.text(), style_.ensure_ascii);
         break;
       case Type::kList:
-      case Type::kTuple: sequence(value.as<Sequence>().items); break;
-      case Type::kDict: dict(value.as<Dict>()); break;
-      default: throw Fault("Object of type " + type_name(value) + " is not JSON serializable");
+      case Type::kTuple:
+        sequence(value.as<Sequence>().items);
+        break;
+      case Type::kDict:
+        dict(value.as<Dict>());
+        break;
+      default:
+        throw Fault("Object of type " + type_name(value) + " is not JSON serializable");
     }
     runtime_.check_size(out.size());
   }
@@ -156,11 +190,16 @@ std::string to_json(Runtime& runtime, const Value& value, const JsonStyle& style
 Value from_json(Runtime& runtime, const Json& json) {
   const Runtime::Level level(runtime.nesting, runtime.limits().nesting, "the input is nested");
   switch (json.type()) {
-    case Json::value_t::boolean: return Value(json.get<bool>());
-    case Json::value_t::number_integer: return Value(Int{json.get<int64_t>()});
-    case Json::value_t::number_unsigned: return Value(Int{json.get<uint64_t>()});
-    case Json::value_t::number_float: return Value(json.get<double>());
-    case Json::value_t::string: return runtime.string(json.get_ref<const std::string&>());
+    case Json::value_t::boolean:
+      return Value(json.get<bool>());
+    case Json::value_t::number_integer:
+      return Value(Int{json.get<int64_t>()});
+    case Json::value_t::number_unsigned:
+      return Value(Int{json.get<uint64_t>()});
+    case Json::value_t::number_float:
+      return Value(json.get<double>());
+    case Json::value_t::string:
+      return runtime.string(json.get_ref<const std::string&>());
     case Json::value_t::array: {
       Values items;
       items.reserve(json.size());
@@ -172,7 +211,8 @@ Value from_json(Runtime& runtime, const Json& json) {
       for (const auto& [key, value] : json.items()) dict->set(runtime.string(key), from_json(runtime, value));
       return Value(std::move(dict));
     }
-    default: return Value();
+    default:
+      return Value();
   }
 }
 

@@ -30,9 +30,7 @@ std::string normalise_newlines(std::string_view source) {
 }
 
 bool is_digit_char(char c) { return c >= '0' && c <= '9'; }
-bool is_name_start(char c) {
-  return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
-}
+bool is_name_start(char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80; }
 
 class Lexer {
  public:
@@ -195,8 +193,9 @@ class Lexer {
     if (is_digit_char(c)) return number();
     if (is_name_start(c)) return name();
     if (c == '\'' || c == '"') return string(c);
-    static constexpr std::array<std::string_view, 27> kOperators = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]",
-                                                                    "(",  ")",  "{",  "}",  ">",  "<",  "=", ".", ":", "|", ",", ";", "?"};
+    static constexpr std::array<std::string_view, 27> kOperators = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/",
+                                                                    "*",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
+                                                                    ">",  "<",  "=",  ".",  ":",  "|",  ",", ";", "?"};
     const auto found = std::find_if(kOperators.begin(), kOperators.end(), [&](std::string_view op) { return next_is(op); });
     if (found == kOperators.end() || *found == "?") {
       fail(at_, "unexpected character '" + std::string(rest().substr(0, 1)) + "'");
@@ -217,7 +216,9 @@ class Lexer {
   }
 
   size_t digits_from(size_t i) const {
-    while (i < source_.size() && (is_digit_char(source_[i]) || (source_[i] == '_' && i + 1 < source_.size() && is_digit_char(source_[i + 1])))) ++i;
+    while (i < source_.size() &&
+           (is_digit_char(source_[i]) || (source_[i] == '_' && i + 1 < source_.size() && is_digit_char(source_[i + 1]))))
+      ++i;
     return i;
   }
 
@@ -269,7 +270,9 @@ class Lexer {
     const char prefix = static_cast<char>(source_[end] | 0x20);
     if (prefix != 'x' && prefix != 'o' && prefix != 'b') return end;
     size_t i = end + 1;
-    while (i < source_.size() && (is_in(source_[i], prefix) || (source_[i] == '_' && i + 1 < source_.size() && is_in(source_[i + 1], prefix)))) ++i;
+    while (i < source_.size() &&
+           (is_in(source_[i], prefix) || (source_[i] == '_' && i + 1 < source_.size() && is_in(source_[i + 1], prefix))))
+      ++i;
     return i == end + 1 ? end : i;
   }
 

@@ -12,7 +12,8 @@ Value cycle(Runtime&, const Loop& loop, const Arguments& arguments) {
 
 Value changed(Runtime& runtime, Loop& loop, const Arguments& arguments) {
   bool is_same = loop.has_changed_value && loop.changed_value.size() == arguments.positional.size();
-  for (size_t i = 0; is_same && i < arguments.positional.size(); ++i) is_same = equal(runtime, loop.changed_value[i], arguments.positional[i]);
+  for (size_t i = 0; is_same && i < arguments.positional.size(); ++i)
+    is_same = equal(runtime, loop.changed_value[i], arguments.positional[i]);
   if (is_same) return Value(false);
   loop.has_changed_value = true;
   loop.changed_value = arguments.positional;
@@ -47,7 +48,8 @@ bool loop_attribute(Runtime& runtime, const Value& self, const std::string& name
     return true;
   }
   if (name == "changed") {
-    *result = runtime.function("changed", [self](Runtime& inner, Arguments& arguments) { return changed(inner, self.mutable_as<Loop>(), arguments); });
+    *result = runtime.function("changed",
+                               [self](Runtime& inner, Arguments& arguments) { return changed(inner, self.mutable_as<Loop>(), arguments); });
     return true;
   }
   return false;

@@ -29,7 +29,8 @@ Int floor_divide(Int left, Int right) {
 
 double float_modulo(double left, double right) {
   const double remainder = std::fmod(left, right);
-  return remainder != 0 && (remainder < 0) != (right < 0) ? remainder + right : std::copysign(remainder, remainder == 0 ? right : remainder);
+  return remainder != 0 && (remainder < 0) != (right < 0) ? remainder + right
+                                                          : std::copysign(remainder, remainder == 0 ? right : remainder);
 }
 
 Value integer_power(Int base, Int exponent) {
@@ -48,11 +49,16 @@ Value integer_power(Int base, Int exponent) {
 Value integer_operation(Operator op, Int left, Int right) {
   Int result = 0;
   switch (op) {
-    case Operator::kAdd: return Value(checked(__builtin_add_overflow(left, right, &result), result));
-    case Operator::kSubtract: return Value(checked(__builtin_sub_overflow(left, right, &result), result));
-    case Operator::kMultiply: return Value(checked(__builtin_mul_overflow(left, right, &result), result));
-    case Operator::kPower: return integer_power(left, right);
-    default: break;
+    case Operator::kAdd:
+      return Value(checked(__builtin_add_overflow(left, right, &result), result));
+    case Operator::kSubtract:
+      return Value(checked(__builtin_sub_overflow(left, right, &result), result));
+    case Operator::kMultiply:
+      return Value(checked(__builtin_mul_overflow(left, right, &result), result));
+    case Operator::kPower:
+      return integer_power(left, right);
+    default:
+      break;
   }
   if (right == 0) throw Fault(op == Operator::kDivide ? "division by zero" : "integer division or modulo by zero");
   if (right == -1 && op == Operator::kFloorDivide) return Value(checked(__builtin_sub_overflow(result, left, &result), result));
@@ -64,14 +70,18 @@ Value integer_operation(Operator op, Int left, Int right) {
 
 Value float_operation(Operator op, double left, double right) {
   switch (op) {
-    case Operator::kAdd: return Value(left + right);
-    case Operator::kSubtract: return Value(left - right);
-    case Operator::kMultiply: return Value(left * right);
+    case Operator::kAdd:
+      return Value(left + right);
+    case Operator::kSubtract:
+      return Value(left - right);
+    case Operator::kMultiply:
+      return Value(left * right);
     case Operator::kPower:
       if (left == 0 && right < 0) throw Fault("0.0 cannot be raised to a negative power");
       if (left < 0 && std::floor(right) != right) throw Fault("a negative number to a fractional power is complex");
       return Value(std::pow(left, right));
-    default: break;
+    default:
+      break;
   }
   if (right == 0) throw Fault(op == Operator::kModulo ? "float modulo" : "float division by zero");
   if (op == Operator::kDivide) return Value(left / right);
@@ -174,18 +184,24 @@ Value concatenate(Runtime& runtime, const Values& parts) {
 bool truthy(Runtime& runtime, const Value& value) {
   switch (value.type()) {
     case Type::kUndefined:
-    case Type::kNone: return false;
-    case Type::kBool: return value.boolean();
-    case Type::kInt: return value.integer() != 0;
-    case Type::kFloat: return value.number() != 0;
+    case Type::kNone:
+      return false;
+    case Type::kBool:
+      return value.boolean();
+    case Type::kInt:
+      return value.integer() != 0;
+    case Type::kFloat:
+      return value.number() != 0;
     case Type::kString:
     case Type::kList:
     case Type::kTuple:
     case Type::kDict:
     case Type::kView:
     case Type::kRange:
-    case Type::kLoop: return length(runtime, value) != 0;
-    default: return true;
+    case Type::kLoop:
+      return length(runtime, value) != 0;
+    default:
+      return true;
   }
 }
 

@@ -191,7 +191,8 @@ class Parser {
       } else if (!made.parameters.empty() && made.parameters.back().standard) {
         stream_.fail("a parameter without default follows one with default", name.place);
       }
-      if (name.text == "caller" && !parameter.standard) stream_.fail("the special parameter 'caller' needs a default, or to be left out", name.place);
+      if (name.text == "caller" && !parameter.standard)
+        stream_.fail("the special parameter 'caller' needs a default, or to be left out", name.place);
       made.parameters.push_back(std::move(parameter));
     }
     stream_.expect_operator(")");

@@ -37,7 +37,9 @@ class PercentFormat {
 
  private:
   /// Python lets values that have [] but are no tuple or str go unused.
-  bool is_mapping_like() const { return values_.is(Type::kList) || values_.is(Type::kDict) || values_.is(Type::kRange) || values_.is(Type::kUndefined); }
+  bool is_mapping_like() const {
+    return values_.is(Type::kList) || values_.is(Type::kDict) || values_.is(Type::kRange) || values_.is(Type::kUndefined);
+  }
 
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
 
@@ -113,13 +115,26 @@ class PercentFormat {
         return format_string(runtime_, std::move(text), spec);
       }
       case 'r':
-      case 'a': return format_string(runtime_, to_repr(runtime_, value), spec);
+      case 'a':
+        return format_string(runtime_, to_repr(runtime_, value), spec);
       case 'c':
         if (value.is(Type::kString) && value.as<String>().length == 1) return format_string(runtime_, value.text(), spec);
         break;
-      case 'd': case 'i': case 'u': case 'o': case 'x': case 'X':
-      case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': break;
-      default: throw Fault(std::string("unsupported format character '") + type + "'");
+      case 'd':
+      case 'i':
+      case 'u':
+      case 'o':
+      case 'x':
+      case 'X':
+      case 'e':
+      case 'E':
+      case 'f':
+      case 'F':
+      case 'g':
+      case 'G':
+        break;
+      default:
+        throw Fault(std::string("unsupported format character '") + type + "'");
     }
     if (value.is(Type::kUndefined)) use_of_undefined(value);
     if (!value.is_number()) throw Fault(std::string("%") + type + " format: a real number is required, not " + type_name(value));

@@ -43,12 +43,18 @@ bool numbers_less(const Value& left, const Value& right) {
 bool same(const Value& left, const Value& right) {
   if (left.type() != right.type()) return false;
   switch (left.type()) {
-    case Type::kNone: return true;
-    case Type::kBool: return left.boolean() == right.boolean();
-    case Type::kInt: return left.integer() == right.integer();
-    case Type::kFloat: return false;
-    case Type::kString: return left.text() == right.text();
-    default: return left.object() == right.object();
+    case Type::kNone:
+      return true;
+    case Type::kBool:
+      return left.boolean() == right.boolean();
+    case Type::kInt:
+      return left.integer() == right.integer();
+    case Type::kFloat:
+      return false;
+    case Type::kString:
+      return left.text() == right.text();
+    default:
+      return left.object() == right.object();
   }
 }
 
@@ -61,13 +67,20 @@ bool equal(Runtime& runtime, const Value& left, const Value& right) {
   if (left.type() != right.type()) return false;
   switch (left.type()) {
     case Type::kNone:
-    case Type::kUndefined: return true;
-    case Type::kString: runtime.charge_bytes(left.text().size()); return left.text() == right.text();
+    case Type::kUndefined:
+      return true;
+    case Type::kString:
+      runtime.charge_bytes(left.text().size());
+      return left.text() == right.text();
     case Type::kList:
-    case Type::kTuple: return items_equal(runtime, left.as<Sequence>().items, right.as<Sequence>().items);
-    case Type::kDict: return dicts_equal(runtime, left.as<Dict>(), right.as<Dict>());
-    case Type::kRange: return items_equal(runtime, iterate(runtime, left), iterate(runtime, right));
-    default: return left.object() == right.object();
+    case Type::kTuple:
+      return items_equal(runtime, left.as<Sequence>().items, right.as<Sequence>().items);
+    case Type::kDict:
+      return dicts_equal(runtime, left.as<Dict>(), right.as<Dict>());
+    case Type::kRange:
+      return items_equal(runtime, iterate(runtime, left), iterate(runtime, right));
+    default:
+      return left.object() == right.object();
   }
 }
 
@@ -96,14 +109,22 @@ bool less(Runtime& runtime, const Value& left, const Value& right) {
 bool compare(Runtime& runtime, Comparison comparison, const Value& left, const Value& right) {
   const auto is_nan = [](const Value& value) { return value.is(Type::kFloat) && value.number() != value.number(); };
   switch (comparison) {
-    case Comparison::kEqual: return equal(runtime, left, right);
-    case Comparison::kNotEqual: return !equal(runtime, left, right);
-    case Comparison::kLess: return less(runtime, left, right);
-    case Comparison::kGreater: return less(runtime, right, left);
-    case Comparison::kLessEqual: return !less(runtime, right, left) && !is_nan(left) && !is_nan(right);
-    case Comparison::kGreaterEqual: return !less(runtime, left, right) && !is_nan(left) && !is_nan(right);
-    case Comparison::kIn: return contains(runtime, right, left);
-    case Comparison::kNotIn: return !contains(runtime, right, left);
+    case Comparison::kEqual:
+      return equal(runtime, left, right);
+    case Comparison::kNotEqual:
+      return !equal(runtime, left, right);
+    case Comparison::kLess:
+      return less(runtime, left, right);
+    case Comparison::kGreater:
+      return less(runtime, right, left);
+    case Comparison::kLessEqual:
+      return !less(runtime, right, left) && !is_nan(left) && !is_nan(right);
+    case Comparison::kGreaterEqual:
+      return !less(runtime, left, right) && !is_nan(left) && !is_nan(right);
+    case Comparison::kIn:
+      return contains(runtime, right, left);
+    case Comparison::kNotIn:
+      return !contains(runtime, right, left);
   }
   return false;
 }
@@ -113,7 +134,9 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
     case Type::kString:
       if (!item.is(Type::kString)) throw Fault("'in <string>' requires string as left operand, not " + type_name(item));
       return is_text_inside(runtime, container.text(), item.text());
-    case Type::kDict: runtime.charge(1); return container.as<Dict>().find(item) != nullptr;
+    case Type::kDict:
+      runtime.charge(1);
+      return container.as<Dict>().find(item) != nullptr;
     case Type::kView:
       if (container.as<View>().part == View::Part::kKeys) return container.as<View>().dict().find(item) != nullptr;
       break;
@@ -124,7 +147,8 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
       const Int distance = item.integer() - range.start;
       return distance % range.step == 0 && distance / range.step >= 0 && distance / range.step < range.size();
     }
-    default: break;
+    default:
+      break;
   }
   if (!is_iterable(container)) throw Fault("argument of type '" + type_name(container) + "' is not iterable");
   for (const Value& candidate : iterate(runtime, container)) {
@@ -135,15 +159,23 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
 
 Int length(Runtime& runtime, const Value& value) {
   switch (value.type()) {
-    case Type::kUndefined: return 0;
-    case Type::kString: return Int(value.as<String>().length);
+    case Type::kUndefined:
+      return 0;
+    case Type::kString:
+      return Int(value.as<String>().length);
     case Type::kList:
-    case Type::kTuple: return Int(value.as<Sequence>().items.size());
-    case Type::kDict: return Int(value.as<Dict>().items.size());
-    case Type::kView: return Int(value.as<View>().dict().items.size());
-    case Type::kRange: return value.as<Range>().size();
-    case Type::kLoop: return Int(value.as<Loop>().items.size());
-    default: throw Fault("object of type '" + type_name(value) + "' has no len()");
+    case Type::kTuple:
+      return Int(value.as<Sequence>().items.size());
+    case Type::kDict:
+      return Int(value.as<Dict>().items.size());
+    case Type::kView:
+      return Int(value.as<View>().dict().items.size());
+    case Type::kRange:
+      return value.as<Range>().size();
+    case Type::kLoop:
+      return Int(value.as<Loop>().items.size());
+    default:
+      throw Fault("object of type '" + type_name(value) + "' has no len()");
   }
 }
 
@@ -154,15 +186,18 @@ bool is_iterable(const Value& value) {
     case Type::kInt:
     case Type::kFloat:
     case Type::kNamespace:
-    case Type::kFunction: return false;
-    default: return true;
+    case Type::kFunction:
+      return false;
+    default:
+      return true;
   }
 }
 
 Values iterate(Runtime& runtime, const Value& value) {
   Values items;
   switch (value.type()) {
-    case Type::kUndefined: break;
+    case Type::kUndefined:
+      break;
     case Type::kString: {
       const std::string& text = value.text();
       runtime.charge(text.size());
@@ -174,7 +209,9 @@ Values iterate(Runtime& runtime, const Value& value) {
       break;
     }
     case Type::kList:
-    case Type::kTuple: items = value.as<Sequence>().items; break;
+    case Type::kTuple:
+      items = value.as<Sequence>().items;
+      break;
     case Type::kDict:
       for (const auto& entry : value.as<Dict>().items) items.push_back(entry.first);
       break;
@@ -196,8 +233,10 @@ Values iterate(Runtime& runtime, const Value& value) {
       iterator.next = iterator.items.size();
       break;
     }
-    case Type::kLoop: throw Fault("the loop variable can not be iterated over");
-    default: throw Fault("'" + type_name(value) + "' object is not iterable");
+    case Type::kLoop:
+      throw Fault("the loop variable can not be iterated over");
+    default:
+      throw Fault("'" + type_name(value) + "' object is not iterable");
   }
   runtime.charge_values(items.size());
   return items;

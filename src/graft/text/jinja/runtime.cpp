@@ -9,7 +9,8 @@ Runtime::~Runtime() {
 
 void Runtime::charge(uint64_t steps) {
   steps_ += steps;
-  if (steps_ > limits_.steps) throw Fault("the template takes more than " + std::to_string(limits_.steps) + " steps; does it loop without end?");
+  if (steps_ > limits_.steps)
+    throw Fault("the template takes more than " + std::to_string(limits_.steps) + " steps; does it loop without end?");
 }
 
 void Runtime::check_size(size_t bytes) const {

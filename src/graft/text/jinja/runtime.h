@@ -10,12 +10,13 @@
 
 namespace graft::text::jinja {
 
-/// What one rendering may use. Steps are evaluated nodes, a few per turn of a loop, one per 128 bytes or 4 values that an operation touches.
+/// What one rendering may use. Steps are evaluated nodes, a few per turn of a loop, one per 128 bytes or 4 values that an operation
+/// touches.
 struct Limits {
   uint64_t steps = 20'000'000;
   size_t output = size_t{64} << 20;  ///< bytes of one string, hence of the text
   size_t memory = size_t{256} << 20;
-  int calls = 120;   ///< nested macro and recursive loop calls
+  int calls = 120;    ///< nested macro and recursive loop calls
   int nesting = 600;  ///< nested evaluations
 };
 

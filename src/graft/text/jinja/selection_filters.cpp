@@ -10,13 +10,12 @@ namespace {
 Value map(Runtime& runtime, const Value& input, const Arguments& arguments) {
   if (!truthy(runtime, input)) return runtime.iterator({});
   Values out;
-  const bool by_attribute = arguments.positional.empty() && !arguments.keywords.empty() &&
-                            [&] {
-                              for (const auto& [name, value] : arguments.keywords) {
-                                if (name == "attribute") return true;
-                              }
-                              return false;
-                            }();
+  const bool by_attribute = arguments.positional.empty() && !arguments.keywords.empty() && [&] {
+    for (const auto& [name, value] : arguments.keywords) {
+      if (name == "attribute") return true;
+    }
+    return false;
+  }();
   if (by_attribute) {
     const Bound bound("map", arguments, {"attribute", "default"});
     const Value standard = bound.value(1);

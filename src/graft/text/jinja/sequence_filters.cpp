@@ -227,10 +227,11 @@ Value attribute_filter(Runtime& runtime, const Value& input, const Arguments& ar
 
 const std::vector<NamedFilter>& sequence_filters() {
   static const std::vector<NamedFilter> filters = {
-      {"length", length_filter}, {"count", length_filter}, {"list", list_filter},       {"default", default_filter}, {"d", default_filter},
-      {"first", first},          {"last", last},           {"reverse", reverse},        {"join", join_filter},       {"items", items_filter},
-      {"sort", sort},            {"dictsort", dict_sort},  {"unique", unique},          {"min", extreme<false>},     {"max", extreme<true>},
-      {"sum", sum},              {"batch", batch},         {"slice", slice_filter},     {"groupby", group_by},       {"attr", attribute_filter},
+      {"length", length_filter}, {"count", length_filter}, {"list", list_filter},  {"default", default_filter},
+      {"d", default_filter},     {"first", first},         {"last", last},         {"reverse", reverse},
+      {"join", join_filter},     {"items", items_filter},  {"sort", sort},         {"dictsort", dict_sort},
+      {"unique", unique},        {"min", extreme<false>},  {"max", extreme<true>}, {"sum", sum},
+      {"batch", batch},          {"slice", slice_filter},  {"groupby", group_by},  {"attr", attribute_filter},
   };
   return filters;
 }

@@ -260,25 +260,58 @@ Value format_map(Runtime& runtime, const Value& self, const Arguments& arguments
   return brace_format(runtime, self, spread);
 }
 
-Value unavailable(Runtime&, const Value&, const Arguments&) { throw Fault("the str methods encode, maketrans and translate are not supported"); }
+Value unavailable(Runtime&, const Value&, const Arguments&) {
+  throw Fault("the str methods encode, maketrans and translate are not supported");
+}
 
 const std::map<std::string, Method>& methods() {
-  static const std::map<std::string, Method> table = {
-      {"capitalize", mapped<capitalize>}, {"casefold", mapped<fold_case>}, {"lower", mapped<to_lower>}, {"upper", mapped<to_upper>},
-      {"swapcase", mapped<swap_case>}, {"title", mapped<to_title>},
-      {"strip", stripped<true, true>}, {"lstrip", stripped<true, false>}, {"rstrip", stripped<false, true>},
-      {"split", split_method<false>}, {"rsplit", split_method<true>}, {"splitlines", split_lines_method},
-      {"partition", partition<false>}, {"rpartition", partition<true>},
-      {"find", find<false, false>}, {"rfind", find<true, false>}, {"index", find<false, true>}, {"rindex", find<true, true>},
-      {"count", count_method}, {"startswith", has_affix<true>}, {"endswith", has_affix<false>},
-      {"removeprefix", without_affix<true>}, {"removesuffix", without_affix<false>},
-      {"replace", replace_method}, {"join", join_method}, {"format", format_method}, {"format_map", format_map},
-      {"center", justified<'c'>}, {"ljust", justified<'l'>}, {"rjust", justified<'r'>}, {"zfill", zero_fill}, {"expandtabs", expand_tabs},
-      {"isspace", all_characters<is_space>}, {"isalpha", all_characters<is_alpha>}, {"isdigit", all_characters<is_digit>},
-      {"isdecimal", all_characters<is_decimal>}, {"isnumeric", all_characters<is_numeric>}, {"isalnum", all_characters<is_alphanumeric>},
-      {"isprintable", all_characters<is_printable, true>}, {"isascii", all_characters<is_ascii, true>},
-      {"islower", has_case<false>}, {"isupper", has_case<true>}, {"istitle", is_title}, {"isidentifier", is_identifier},
-      {"encode", unavailable}, {"maketrans", unavailable}, {"translate", unavailable}};
+  static const std::map<std::string, Method> table = {{"capitalize", mapped<capitalize>},
+                                                      {"casefold", mapped<fold_case>},
+                                                      {"lower", mapped<to_lower>},
+                                                      {"upper", mapped<to_upper>},
+                                                      {"swapcase", mapped<swap_case>},
+                                                      {"title", mapped<to_title>},
+                                                      {"strip", stripped<true, true>},
+                                                      {"lstrip", stripped<true, false>},
+                                                      {"rstrip", stripped<false, true>},
+                                                      {"split", split_method<false>},
+                                                      {"rsplit", split_method<true>},
+                                                      {"splitlines", split_lines_method},
+                                                      {"partition", partition<false>},
+                                                      {"rpartition", partition<true>},
+                                                      {"find", find<false, false>},
+                                                      {"rfind", find<true, false>},
+                                                      {"index", find<false, true>},
+                                                      {"rindex", find<true, true>},
+                                                      {"count", count_method},
+                                                      {"startswith", has_affix<true>},
+                                                      {"endswith", has_affix<false>},
+                                                      {"removeprefix", without_affix<true>},
+                                                      {"removesuffix", without_affix<false>},
+                                                      {"replace", replace_method},
+                                                      {"join", join_method},
+                                                      {"format", format_method},
+                                                      {"format_map", format_map},
+                                                      {"center", justified<'c'>},
+                                                      {"ljust", justified<'l'>},
+                                                      {"rjust", justified<'r'>},
+                                                      {"zfill", zero_fill},
+                                                      {"expandtabs", expand_tabs},
+                                                      {"isspace", all_characters<is_space>},
+                                                      {"isalpha", all_characters<is_alpha>},
+                                                      {"isdigit", all_characters<is_digit>},
+                                                      {"isdecimal", all_characters<is_decimal>},
+                                                      {"isnumeric", all_characters<is_numeric>},
+                                                      {"isalnum", all_characters<is_alphanumeric>},
+                                                      {"isprintable", all_characters<is_printable, true>},
+                                                      {"isascii", all_characters<is_ascii, true>},
+                                                      {"islower", has_case<false>},
+                                                      {"isupper", has_case<true>},
+                                                      {"istitle", is_title},
+                                                      {"isidentifier", is_identifier},
+                                                      {"encode", unavailable},
+                                                      {"maketrans", unavailable},
+                                                      {"translate", unavailable}};
   return table;
 }
 

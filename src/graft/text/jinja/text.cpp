@@ -37,11 +37,21 @@ void append_repr(Runtime& runtime, std::string& out, const Value& value) {
   const Runtime::Level level(runtime.nesting, runtime.limits().nesting, "values are nested");
   runtime.charge(1);
   switch (value.type()) {
-    case Type::kUndefined: out += "Undefined"; break;
-    case Type::kNone: out += "None"; break;
-    case Type::kBool: out += value.boolean() ? "True" : "False"; break;
-    case Type::kInt: out += integer_text(value.integer()); break;
-    case Type::kFloat: out += float_text(value.number()); break;
+    case Type::kUndefined:
+      out += "Undefined";
+      break;
+    case Type::kNone:
+      out += "None";
+      break;
+    case Type::kBool:
+      out += value.boolean() ? "True" : "False";
+      break;
+    case Type::kInt:
+      out += integer_text(value.integer());
+      break;
+    case Type::kFloat:
+      out += float_text(value.number());
+      break;
     case Type::kString:
       runtime.charge_bytes(value.text().size());
       out += value.as<String>().markup ? "Markup(" + quoted(value.text()) + ")" : quoted(value.text());
@@ -56,13 +66,17 @@ void append_repr(Runtime& runtime, std::string& out, const Value& value) {
       append_items(runtime, out, value.as<Sequence>().items);
       out += value.as<Sequence>().items.size() == 1 ? ",)" : ")";
       break;
-    case Type::kDict: append_dict(runtime, out, value.as<Dict>().items); break;
+    case Type::kDict:
+      append_dict(runtime, out, value.as<Dict>().items);
+      break;
     case Type::kView:
       out += type_name(value) + "([";
       append_items(runtime, out, iterate(runtime, value));
       out += "])";
       break;
-    case Type::kRange: append_range(out, value.as<Range>()); break;
+    case Type::kRange:
+      append_range(out, value.as<Range>());
+      break;
     case Type::kNamespace: {
       std::vector<std::pair<Value, Value>> items;
       for (const auto& [name, content] : value.as<Namespace>().attributes) items.emplace_back(runtime.string(name), content);
@@ -76,8 +90,10 @@ void append_repr(Runtime& runtime, std::string& out, const Value& value) {
       out += "<LoopContext " + std::to_string(loop.index0 + 1) + "/" + std::to_string(loop.items.size()) + ">";
       break;
     }
-    case Type::kIterator: throw Fault("a generator has no text; add the filter list, join or first");
-    case Type::kFunction: throw Fault("the function '" + value.as<Function>().name + "' has no text; is a call's () missing?");
+    case Type::kIterator:
+      throw Fault("a generator has no text; add the filter list, join or first");
+    case Type::kFunction:
+      throw Fault("the function '" + value.as<Function>().name + "' has no text; is a call's () missing?");
   }
   runtime.check_size(out.size());
 }

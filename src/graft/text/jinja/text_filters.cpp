@@ -14,9 +14,13 @@ namespace graft::text::jinja {
 namespace {
 
 /// soft_str: a string as it is (Markup stays Markup), anything else by str().
-Value soft_string(Runtime& runtime, const Value& value) { return value.is(Type::kString) ? value : runtime.string(to_text(runtime, value)); }
+Value soft_string(Runtime& runtime, const Value& value) {
+  return value.is(Type::kString) ? value : runtime.string(to_text(runtime, value));
+}
 
-Value like(Runtime& runtime, const Value& source, std::string text) { return runtime.string(std::move(text), source.as<String>().markup, {}); }
+Value like(Runtime& runtime, const Value& source, std::string text) {
+  return runtime.string(std::move(text), source.as<String>().markup, {});
+}
 
 template <std::string (*kMap)(std::string_view)>
 Value mapped(Runtime& runtime, const Value& input, const Arguments& arguments) {
@@ -183,7 +187,8 @@ Value url_encode(Runtime& runtime, const Value& input, const Arguments&) {
   for (const Value& pair : iterate(runtime, pairs)) {
     const Values sides = iterate(runtime, pair);
     if (sides.size() != 2) throw Fault("urlencode needs pairs");
-    out += (out.empty() ? "" : "&") + percent_encoded(to_text(runtime, sides[0]), true) + "=" + percent_encoded(to_text(runtime, sides[1]), true);
+    out += (out.empty() ? "" : "&") + percent_encoded(to_text(runtime, sides[0]), true) + "=" +
+           percent_encoded(to_text(runtime, sides[1]), true);
   }
   return runtime.string(std::move(out));
 }

@@ -65,7 +65,8 @@ std::vector<std::string> split_text(Runtime& runtime, const std::string& text, c
     }
     std::reverse(places.begin(), places.end());
   } else {
-    for (size_t at = find_from(text, *separator, 0); at != std::string::npos && limit != 0; at = find_from(text, *separator, at + separator->size())) {
+    for (size_t at = find_from(text, *separator, 0); at != std::string::npos && limit != 0;
+         at = find_from(text, *separator, at + separator->size())) {
       places.push_back(at);
       --limit;
     }

@@ -46,13 +46,20 @@ class TokenStream {
 
   static std::string describe(const Token& token) {
     switch (token.type) {
-      case TokenType::kData: return "text";
-      case TokenType::kVariableBegin: return "'{{'";
-      case TokenType::kVariableEnd: return "'}}'";
-      case TokenType::kBlockBegin: return "'{%'";
-      case TokenType::kBlockEnd: return "'%}'";
-      case TokenType::kEnd: return "the end of the template";
-      default: return "'" + token.text.substr(0, 60) + "'";
+      case TokenType::kData:
+        return "text";
+      case TokenType::kVariableBegin:
+        return "'{{'";
+      case TokenType::kVariableEnd:
+        return "'}}'";
+      case TokenType::kBlockBegin:
+        return "'{%'";
+      case TokenType::kBlockEnd:
+        return "'%}'";
+      case TokenType::kEnd:
+        return "the end of the template";
+      default:
+        return "'" + token.text.substr(0, 60) + "'";
     }
   }
 

@@ -33,8 +33,8 @@ bool is_numeric(char32_t code_point);  ///< also fractions, letters that are num
 /// Full case mapping (ß becomes SS), final sigma included.
 std::string to_upper(std::string_view text);
 std::string to_lower(std::string_view text);
-std::string to_title(std::string_view text);       ///< str.title
-std::string capitalize(std::string_view text);     ///< str.capitalize
+std::string to_title(std::string_view text);    ///< str.title
+std::string capitalize(std::string_view text);  ///< str.capitalize
 std::string swap_case(std::string_view text);
 std::string fold_case(std::string_view text);
 

@@ -9,8 +9,8 @@
 namespace graft::text::jinja {
 namespace {
 
-constexpr int kMaximumDepth = 200;   // of nested containers: far above any conversation, far below the stack
-constexpr size_t kIndexFrom = 12;    // dicts below this many keys are searched in order
+constexpr int kMaximumDepth = 200;  // of nested containers: far above any conversation, far below the stack
+constexpr size_t kIndexFrom = 12;   // dicts below this many keys are searched in order
 
 void bill(Object* object, size_t bytes) {
   if (object->meter == nullptr) return;
@@ -33,11 +33,16 @@ int depth_above(const Values& items) {
 
 Type Value::type() const {
   switch (data_.index()) {
-    case 0: return Type::kNone;
-    case 1: return Type::kBool;
-    case 2: return Type::kInt;
-    case 3: return Type::kFloat;
-    default: return object()->type;
+    case 0:
+      return Type::kNone;
+    case 1:
+      return Type::kBool;
+    case 2:
+      return Type::kInt;
+    case 3:
+      return Type::kFloat;
+    default:
+      return object()->type;
   }
 }
 
@@ -116,16 +121,20 @@ Value constant_string(std::string text) { return Value(std::make_shared<String>(
 
 std::string hash_key(const Value& key) {
   switch (key.type()) {
-    case Type::kNone: return "n";
+    case Type::kNone:
+      return "n";
     case Type::kBool:
-    case Type::kInt: return "i" + integer_text(key.integer());
+    case Type::kInt:
+      return "i" + integer_text(key.integer());
     case Type::kFloat: {
       const double number = key.number();
       const bool whole = std::floor(number) == number && std::fabs(number) < 1e30;
       return whole ? "i" + integer_text(static_cast<Int>(number)) : "f" + float_text(number);
     }
-    case Type::kString: return "s" + key.text();
-    case Type::kUndefined: return "u";
+    case Type::kString:
+      return "s" + key.text();
+    case Type::kUndefined:
+      return "u";
     case Type::kTuple: {
       std::string joined = "t";
       for (const Value& item : key.as<Sequence>().items) {
@@ -136,31 +145,47 @@ std::string hash_key(const Value& key) {
     }
     case Type::kList:
     case Type::kDict:
-    case Type::kView: throw Fault("unhashable type: '" + type_name(key) + "'");
-    default: return "p" + std::to_string(reinterpret_cast<uintptr_t>(key.object()));
+    case Type::kView:
+      throw Fault("unhashable type: '" + type_name(key) + "'");
+    default:
+      return "p" + std::to_string(reinterpret_cast<uintptr_t>(key.object()));
   }
 }
 
 std::string type_name(const Value& value) {
   switch (value.type()) {
-    case Type::kUndefined: return "Undefined";
-    case Type::kNone: return "NoneType";
-    case Type::kBool: return "bool";
-    case Type::kInt: return "int";
-    case Type::kFloat: return "float";
-    case Type::kString: return "str";
-    case Type::kList: return "list";
-    case Type::kTuple: return "tuple";
-    case Type::kDict: return "dict";
+    case Type::kUndefined:
+      return "Undefined";
+    case Type::kNone:
+      return "NoneType";
+    case Type::kBool:
+      return "bool";
+    case Type::kInt:
+      return "int";
+    case Type::kFloat:
+      return "float";
+    case Type::kString:
+      return "str";
+    case Type::kList:
+      return "list";
+    case Type::kTuple:
+      return "tuple";
+    case Type::kDict:
+      return "dict";
     case Type::kView: {
       const auto part = value.as<View>().part;
       return part == View::Part::kKeys ? "dict_keys" : part == View::Part::kValues ? "dict_values" : "dict_items";
     }
-    case Type::kRange: return "range";
-    case Type::kIterator: return "generator";
-    case Type::kNamespace: return "Namespace";
-    case Type::kLoop: return "LoopContext";
-    case Type::kFunction: return "function";
+    case Type::kRange:
+      return "range";
+    case Type::kIterator:
+      return "generator";
+    case Type::kNamespace:
+      return "Namespace";
+    case Type::kLoop:
+      return "LoopContext";
+    case Type::kFunction:
+      return "function";
   }
   return "object";
 }

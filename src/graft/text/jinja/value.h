@@ -34,7 +34,21 @@ struct Mark {
 };
 
 enum class Type {
-  kUndefined, kNone, kBool, kInt, kFloat, kString, kList, kTuple, kDict, kView, kRange, kIterator, kNamespace, kLoop, kFunction
+  kUndefined,
+  kNone,
+  kBool,
+  kInt,
+  kFloat,
+  kString,
+  kList,
+  kTuple,
+  kDict,
+  kView,
+  kRange,
+  kIterator,
+  kNamespace,
+  kLoop,
+  kFunction
 };
 
 /// Live bytes of one rendering.

@@ -78,6 +78,14 @@ TEST_CASE("deep nesting and huge files end with an error, not a crash", "[recipe
   REQUIRE_THAT(error_of(std::string((1 << 20) + 1, ' ')), Contains("a recipe has at most"));
 }
 
+TEST_CASE("a file full of faults is given up early", "[recipe]") {
+  std::string keys, entries;
+  for (int i = 0; i < 60000; ++i) keys += "k" + std::to_string(i) + ": 1\n";
+  for (int i = 0; i < 60000; ++i) entries += "{pth: a},";
+  REQUIRE_THAT(error_of(keys), Contains("recipe.yaml:201:1: more than 200 keys"));
+  REQUIRE_THAT(error_of(replaced(kSmallest, "{path: d.jsonl}", entries)), Contains("at least 100 problems"));
+}
+
 TEST_CASE("an empty file, a list and a word are not recipes", "[recipe]") {
   REQUIRE_THAT(error_of(""),
                Contains("required key schema is missing") && Contains("required key model.path is missing") && Contains("recipe.yaml:1:1"));

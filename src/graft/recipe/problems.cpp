@@ -7,7 +7,8 @@
 namespace graft::recipe {
 namespace {
 
-constexpr size_t kMostShown = 40;  // a binary file should not fill the screen
+constexpr size_t kMostShown = 40;       // a binary file should not fill the screen
+constexpr size_t kMostCollected = 100;  // then the rest is not looked for
 
 std::string headline(const Problem& problem) { return (problem.place.empty() ? "" : problem.place + ": ") + problem.message; }
 
@@ -36,10 +37,16 @@ void throw_problem(Problem problem) {
   throw RecipeError(headline(problem)).nearest(problem.nearest).hint(problem.hint);  // empty ones are not printed
 }
 
+void Problems::add(Problem problem) {
+  list_.push_back(std::move(problem));
+  if (list_.size() >= kMostCollected) throw_if_any();
+}
+
 void Problems::throw_if_any() const {
   if (list_.empty()) return;
   if (list_.size() == 1) throw_problem(list_.front());
-  std::string text = "the recipe has " + std::to_string(list_.size()) + " problems";
+  std::string text =
+      "the recipe has " + std::string(list_.size() >= kMostCollected ? "at least " : "") + std::to_string(list_.size()) + " problems";
   for (size_t i = 0; i < std::min(list_.size(), kMostShown); ++i) text += "\n\n" + block(list_[i]);
   if (list_.size() > kMostShown) text += "\n\n… and " + std::to_string(list_.size() - kMostShown) + " more";
   throw RecipeError(text);

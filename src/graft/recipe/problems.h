@@ -16,7 +16,8 @@ struct Problem {
 /// Collects faults so that a user sees all of them at once.
 class Problems {
  public:
-  void add(Problem problem) { list_.push_back(std::move(problem)); }
+  /// Throws what there is once it is more than anybody reads: a file of a million faults must not take minutes.
+  void add(Problem problem);
   bool empty() const { return list_.empty(); }
   /// One RecipeError with a block per fault ("recipe.yaml:14:3: unknown key …"). Does nothing when there is none.
   void throw_if_any() const;

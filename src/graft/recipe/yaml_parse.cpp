@@ -14,6 +14,7 @@ namespace graft::recipe {
 namespace {
 
 constexpr size_t kDeepest = 32;
+constexpr size_t kMostMembers = 200;  // ten times the longest section
 
 /// Byte columns of yaml-cpp → characters.
 class Lines {
@@ -30,15 +31,18 @@ class Lines {
     const size_t line = std::min(static_cast<size_t>(mark.line), starts_.size() - 1);
     const size_t begin = starts_[line];
     const size_t end = std::min(begin + static_cast<size_t>(std::max(mark.column, 0)), text_.size());
-    int column = 1;
-    for (size_t i = begin; i < end; ++i) column += (static_cast<unsigned char>(text_[i]) & 0xC0) != 0x80;
-    return {origin_, static_cast<int>(line) + 1, column};
+    // Marks mostly move forward: counting on from the last one keeps a file of one long line linear.
+    if (begin != line_begin_ || end < counted_) line_begin_ = begin, counted_ = begin, column_ = 1;
+    for (; counted_ < end; ++counted_) column_ += (static_cast<unsigned char>(text_[counted_]) & 0xC0) != 0x80;
+    return {origin_, static_cast<int>(line) + 1, column_};
   }
 
  private:
   const std::string& text_;
   const std::string& origin_;
   std::vector<size_t> starts_;
+  mutable size_t line_begin_ = 0, counted_ = 0;
+  mutable int column_ = 1;
 };
 
 /// Builds the tree from events.
@@ -168,6 +172,10 @@ class Builder : public YAML::EventHandler {
       problems_.add({frame.key_place.text(), "key \"" + shortened(frame.key) + "\" is given twice; first at " + first->place.text(), "",
                      "keep one of them"});
       return;
+    }
+    if (frame.node.members.size() >= kMostMembers) {
+      throw_problem(
+          {frame.key_place.text(), "more than " + std::to_string(kMostMembers) + " keys in one section", "", "is this really a recipe?"});
     }
     frame.node.members.push_back({frame.key, frame.key_place, std::move(node)});
   }

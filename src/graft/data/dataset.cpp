@@ -75,20 +75,12 @@ void require_samples(const Source& source, const DatasetOptions& options) {
   throw DataError(summary).at(source.path).hint(hint);
 }
 
-void report(const Source& source) {
+/// The counts are the caller's to report (statistics()); that nearly nothing is trained on is said here, since nobody asks for it.
+void warn_when_hardly_supervised(const Source& source) {
   const auto& counts = source.store->statistics();
-  if (counts.skipped_bad > 0)
-    log::warning(source.path + ": skipped " + format_count(counts.skipped_bad) + " bad rows of " + format_count(counts.lines) +
-                 "; the first: " + counts.first_bad);
-  if (counts.dropped_long > 0)
-    log::warning(source.path + ": dropped " + format_count(counts.dropped_long) +
-                 " samples longer than max_length (data.on_overflow: drop)");
-  if (counts.truncated > 0) log::warning(source.path + ": truncated " + format_count(counts.truncated) + " samples longer than max_length");
-  if (counts.dropped_unsupervised > 0)
-    log::warning(source.path + ": dropped " + format_count(counts.dropped_unsupervised) + " samples without a token to train on");
-  if (counts.supervised_tokens * 100 < counts.tokens)
-    log::warning(source.path + ": only " + percent(static_cast<double>(counts.supervised_tokens), static_cast<double>(counts.tokens)) +
-                 " of its tokens are trained on; check data.train_on");
+  if (counts.supervised_tokens * 100 >= counts.tokens) return;
+  log::warning(source.path + ": only " + percent(static_cast<double>(counts.supervised_tokens), static_cast<double>(counts.tokens)) +
+               " of its tokens are trained on; check data.train_on");
 }
 
 void add(DatasetStatistics& sum, const DatasetStatistics& part) {
@@ -132,7 +124,7 @@ Dataset Dataset::build(const DatasetOptions& options, const text::Tokenizer* tok
     const std::string key = source_key(options.sources[i], source.files, options, tokenizer, chat_template);
     source.store = make_store(options.sources[i], source.files, key, stamps, options, tokenizer, chat_template);
     require_samples(source, options);
-    report(source);
+    warn_when_hardly_supervised(source);
     source.begin = state->size;
     state->size += source.store->size();
     add(state->statistics, source.store->statistics());

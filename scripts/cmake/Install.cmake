@@ -25,6 +25,7 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/src/graft/graft.h)
   foreach(header IN LISTS public_headers)
     get_filename_component(folder ${header} DIRECTORY)
     install(FILES src/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/${folder})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS src/${header})  # a new include changes this list
   endforeach()
 endif()
 

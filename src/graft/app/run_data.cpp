@@ -157,6 +157,7 @@ RunData load_run_data(const recipe::Recipe& recipe) {
   if (!fs::is_directory(recipe.model.path)) throw recipe::missing_path(recipe, "model.path", recipe.model.path, "model directory");
   const io::ModelDirectory directory(recipe.model.path, io::ModelDirectory::Open::kConfigOnly);
   RunData run;
+  run.warnings = recipe::remarks(recipe);
   run.decoder = models::read_decoder_options(directory);
   check_family(recipe, run.decoder);
   run.max_length = effective_max_length(recipe, run.decoder);

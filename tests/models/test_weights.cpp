@@ -3,8 +3,10 @@
 #include <fstream>
 
 #include "graft/base/error.h"
+#include "graft/base/files.h"
 #include "graft/io/tensor_file.h"
 #include "graft/models/load.h"
+#include "graft/models/save.h"
 #include "models/support.h"
 #include "support/temporary_directory.h"
 
@@ -50,6 +52,25 @@ TEST_CASE("a saved model is loaded to the bit, and cast when asked", "[models]")
   half.dtype = at::kBFloat16;
   const auto cast = load_model(directory.path(), half)->named_parameters();
   for (const auto& item : expected) REQUIRE(at::equal(cast[item.key()], item.value().to(at::kBFloat16)));
+}
+
+TEST_CASE("what save_model writes, load_model reads, in the dtype it was written in", "[models]") {
+  const TemporaryDirectory source, target;
+  auto options = small_options();
+  options.tied_embeddings = true;
+  Tensors tensors;
+  for (const auto& [name, tensor] : tensors_of(small_decoder(options))) {
+    if (name != "lm_head.weight") tensors.emplace_back(name, tensor);
+  }
+  write_model(source.path(), tensors, /*tied=*/true);
+  LoadOptions half;
+  half.dtype = at::kBFloat16;
+  const auto original = load_model(source.path(), half);
+  save_model(original, target.path(), read_file(source.path() / "config.json"));
+  const auto again = load_model(target.path());
+  REQUIRE(again->dtype() == at::kBFloat16);
+  const auto expected = original->named_parameters(), ours = again->named_parameters();
+  for (const auto& item : expected) REQUIRE(at::equal(ours[item.key()], item.value()));
 }
 
 TEST_CASE("missing, left-over and mis-shaped tensors are all named in one error", "[models]") {

@@ -127,3 +127,10 @@ TEST_CASE("text that could be taken for something else is written in quotes", "[
   for (const char* text : {"runs/a", "q_proj", "models/Llama-3.2-1B", "/data/x.jsonl", "../a", "all-linear"})
     REQUIRE(format_text(text) == text);
 }
+
+TEST_CASE("a value with a unit may stand in quotes, as YAML and JSON writers put it; a bare number may not", "[recipe]") {
+  const auto recipe = parse(kSmallest + "eval: {every: \"30 steps\"}\nmemory: {budget: \"22GiB\"}\n");
+  REQUIRE(recipe.eval.every == Frequency{30, Frequency::Unit::kSteps});
+  REQUIRE(recipe.memory.budget == int64_t{22} << 30);
+  REQUIRE_THAT(error_of(kSmallest + "eval: {every: \"30\"}\n"), Contains("quotes"));
+}

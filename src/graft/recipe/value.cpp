@@ -42,9 +42,15 @@ std::string text_of(const Key& key, const Node& node) {
   return node.text;
 }
 
+/// Values written with a unit are text to every YAML writer, which may put them in quotes: "200 steps", "3%", "22GiB".
+bool has_unit(const Key& key, const std::string& text) {
+  const bool takes_unit = key.kind == Kind::kFrequency || key.kind == Kind::kShare || key.kind == Kind::kBytes || key.kind == Kind::kCount;
+  return takes_unit && !text.empty() && !looks_like_number(text) && text.find_first_of("0123456789") == 0;
+}
+
 /// A plain scalar that is to be a number or boolean.
 const std::string& plain_of(const Key& key, const Node& node) {
-  if (!node.is_scalar() || node.quoted) throw wrong_type(key, node);
+  if (!node.is_scalar() || (node.quoted && !has_unit(key, node.text))) throw wrong_type(key, node);
   return node.text;
 }
 

@@ -122,6 +122,7 @@ TEST_CASE("an adapted output head gives its adapters the gradients of the whole 
 TEST_CASE("a target outside the vocabulary and shapes that do not fit are data errors with the numbers", "[ops]") {
   Case wrong(false);
   wrong.targets[3] = kVocabulary;
-  CHECK_THROWS_WITH(linear_cross_entropy(wrong.hidden, wrong.weight, wrong.targets), Contains("token 101") && Contains("vocabulary of 101"));
+  CHECK_THROWS_WITH(linear_cross_entropy(wrong.hidden, wrong.weight, wrong.targets),
+                    Contains("token 101") && Contains("vocabulary of 101"));
   CHECK_THROWS_WITH(linear_cross_entropy(wrong.hidden, at::randn({5, 3}), wrong.targets), Contains("[37, 16]") && Contains("[5, 3]"));
 }

@@ -9,7 +9,8 @@ namespace {
 /// Llama-3.1-8B, LoRA rank 16 on all seven linears, 1 x 2048, bf16.
 MemoryInputs llama_8b() {
   MemoryInputs in;
-  in.layers = 32, in.hidden = 4096, in.intermediate = 14336, in.heads = 32, in.key_value_heads = 8, in.head_size = 128, in.vocabulary = 128256;
+  in.layers = 32, in.hidden = 4096, in.intermediate = 14336, in.heads = 32, in.key_value_heads = 8, in.head_size = 128,
+  in.vocabulary = 128256;
   in.total_parameters = 8030261248;
   in.dtype_bytes = 2;
   in.trainable_parameters = 41943040;

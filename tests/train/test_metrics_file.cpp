@@ -37,8 +37,8 @@ TEST_CASE("a metrics row has the promised keys in order, and null for what is no
   const auto json = graft::parse_json(to_json_line(values), "row");
   std::vector<std::string> keys;
   for (const auto& [key, value] : json.items()) keys.push_back(key);
-  CHECK(keys == std::vector<std::string>{"step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "supervised_tokens", "tokens_per_second",
-                                         "step_seconds", "peak_memory_bytes"});
+  CHECK(keys == std::vector<std::string>{"step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "supervised_tokens",
+                                         "tokens_per_second", "step_seconds", "peak_memory_bytes"});
   CHECK(json["loss"].is_null());
   CHECK(json["grad_norm"].is_null());
   CHECK(to_json_line(EvaluationRow{4, 1.5, 100, 0.25}) == R"({"step":4,"eval_loss":1.5,"eval_tokens":100,"eval_accuracy":0.25})");

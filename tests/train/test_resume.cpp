@@ -1,9 +1,9 @@
 #include <ATen/ops/equal.h>
 
+#include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/json.h"
 #include "graft/base/strings.h"
-#include "graft/base/error.h"
 #include "graft/train/manifest.h"
 #include "graft/train/trainer.h"
 #include "support/catch.h"
@@ -29,11 +29,14 @@ TrainerOptions options(const std::filesystem::path& directory) {
 /// Dies, like a process would, at the given step's first micro-batch.
 struct Crash {};
 
-RunResult train(const std::filesystem::path& directory, int64_t crash_at = 0, const std::shared_ptr<Recorder>& recorder = std::make_shared<Recorder>()) {
+RunResult train(const std::filesystem::path& directory, int64_t crash_at = 0,
+                const std::shared_ptr<Recorder>& recorder = std::make_shared<Recorder>()) {
   ToyModel model;  // every start builds the model anew
   model.dropout = 0.2;
   return Trainer(model.loss(), model.parameters(), toy_steps(4), options(directory))
-      .evaluate_on([] { return std::vector<graft::data::Batch>{toy_batch({{1}, {2}}), toy_batch({{3}})}; })
+      .evaluate_on([] {
+        return std::vector<graft::data::Batch>{toy_batch({{1}, {2}}), toy_batch({{3}})};
+      })
       .set_training_with([&](bool on) { model.training = on; })
       .before_micro_batch([crash_at](int64_t step, int64_t) {
         if (step == crash_at) throw Crash();
@@ -42,7 +45,9 @@ RunResult train(const std::filesystem::path& directory, int64_t crash_at = 0, co
       .run();
 }
 
-std::string final_weights(const std::filesystem::path& directory) { return graft::read_file(directory / "adapter" / "weights.safetensors"); }
+std::string final_weights(const std::filesystem::path& directory) {
+  return graft::read_file(directory / "adapter" / "weights.safetensors");
+}
 
 /// (step, loss) of all rows, without what depends on the clock.
 std::vector<std::string> rows(const std::filesystem::path& directory) {
@@ -136,6 +141,7 @@ TEST_CASE("other data or another base under the same recipe is refused before an
   ToyModel model;
   auto changed = options(parent.path());
   changed.identity(RunIdentity{"recipe", "other data", "base"});
-  CHECK_THROWS_WITH(Trainer(model.loss(), model.parameters(), toy_steps(4), changed).evaluate_on([] { return std::vector<graft::data::Batch>{}; }).run(),
-                    Contains("training data changed"));
+  CHECK_THROWS_WITH(
+      Trainer(model.loss(), model.parameters(), toy_steps(4), changed).evaluate_on([] { return std::vector<graft::data::Batch>{}; }).run(),
+      Contains("training data changed"));
 }

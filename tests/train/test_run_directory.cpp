@@ -85,9 +85,9 @@ TEST_CASE("the newest whole checkpoint is found, damaged and foreign ones are pa
   make_checkpoint(*run, 10, "recipe-a");
   make_checkpoint(*run, 20, "recipe-a");
   make_checkpoint(*run, 30, "recipe-a");
-  make_checkpoint(*run, 40, "recipe-b");                                 // of another run
-  std::filesystem::create_directories(run->checkpoint(50));              // somebody's empty folder
-  std::filesystem::copy(run->checkpoint(20), run->checkpoint(60));       // step 20 under the name of 60
+  make_checkpoint(*run, 40, "recipe-b");                            // of another run
+  std::filesystem::create_directories(run->checkpoint(50));         // somebody's empty folder
+  std::filesystem::copy(run->checkpoint(20), run->checkpoint(60));  // step 20 under the name of 60
   graft::write_file(run->checkpoint(30) / "weights", "cut");
   const auto found = run->newest_valid_checkpoint();
   REQUIRE(found.has_value());

@@ -20,7 +20,8 @@ ScheduleOptions schedule(ScheduleOptions::Type type, int64_t warmup, double mini
 }  // namespace
 
 TEST_CASE("warm-up rises linearly and reaches the peak on its last step", "[train]") {
-  for (const auto type : {ScheduleOptions::Type::kConstant, ScheduleOptions::Type::kLinear, ScheduleOptions::Type::kCosine, ScheduleOptions::Type::kWsd}) {
+  for (const auto type :
+       {ScheduleOptions::Type::kConstant, ScheduleOptions::Type::kLinear, ScheduleOptions::Type::kCosine, ScheduleOptions::Type::kWsd}) {
     const auto options = schedule(type, 4);
     CHECK(learning_rate(options, 1, 12) == 0.25);
     CHECK(learning_rate(options, 2, 12) == 0.5);
@@ -35,8 +36,8 @@ TEST_CASE("linear, cosine and wsd have the values worked out by hand", "[train]"
   CHECK(learning_rate(linear, 9, 12) == Approx(0.6));   // p = 1/2: 0.2 + 0.8/2
   CHECK(learning_rate(linear, 12, 12) == Approx(0.3));  // p = 7/8
   const auto cosine = schedule(ScheduleOptions::Type::kCosine, 4, 0.2);
-  CHECK(learning_rate(cosine, 9, 12) == Approx(0.6));               // cos(pi/2) = 0
-  CHECK(learning_rate(cosine, 7, 12) == Approx(0.8828427124746));   // p = 1/4: 0.2 + 0.4 (1 + sqrt(1/2))
+  CHECK(learning_rate(cosine, 9, 12) == Approx(0.6));              // cos(pi/2) = 0
+  CHECK(learning_rate(cosine, 7, 12) == Approx(0.8828427124746));  // p = 1/4: 0.2 + 0.4 (1 + sqrt(1/2))
   auto wsd = schedule(ScheduleOptions::Type::kWsd, 4, 0.2);
   wsd.decay_fraction = 0.25;  // the last 3 steps of 12: q = 0, 1/3, 2/3
   CHECK(learning_rate(wsd, 9, 12) == 1.0);

@@ -63,9 +63,12 @@ std::map<int64_t, std::map<std::string, float>> read_events(const std::filesyste
     int64_t step = 0;
     while (!event.bytes.empty()) {
       const auto key = event.varint();
-      if (key == 9) REQUIRE(event.fixed<double>() > 1.6e9);  // wall time
-      else if (key == 16) step = static_cast<int64_t>(event.varint());
-      else if (key == 26) REQUIRE(event.block() == "brain.Event:2");
+      if (key == 9)
+        REQUIRE(event.fixed<double>() > 1.6e9);  // wall time
+      else if (key == 16)
+        step = static_cast<int64_t>(event.varint());
+      else if (key == 26)
+        REQUIRE(event.block() == "brain.Event:2");
       else {
         REQUIRE(key == 42);
         Reader summary{event.block()};

@@ -71,7 +71,9 @@ TEST_CASE("a signal during an evaluation puts it off to the next start, and no r
           return inner(batch);
         },
         model.parameters(), toy_steps(4), options(parent.path()).evaluate_every(5))
-        .evaluate_on([] { return std::vector<graft::data::Batch>{toy_batch({{1}}), toy_batch({{2}})}; })
+        .evaluate_on([] {
+          return std::vector<graft::data::Batch>{toy_batch({{1}}), toy_batch({{2}})};
+        })
         .run();
   };
   CHECK(code_of([&] { run(true); }) == 75);
@@ -99,8 +101,10 @@ TEST_CASE("a loss or a gradient that is not finite stops the run before its upda
           if (step != 7) return result;
           before = model.hidden.detach().clone();
           // sqrt at 0 has an infinite derivative and the value 0: the loss stays finite.
-          if (in_gradient) result.loss_sum = result.loss_sum + (model.hidden.sum() * 0).sqrt();
-          else result.loss_sum = result.loss_sum * std::numeric_limits<double>::infinity();
+          if (in_gradient)
+            result.loss_sum = result.loss_sum + (model.hidden.sum() * 0).sqrt();
+          else
+            result.loss_sum = result.loss_sum * std::numeric_limits<double>::infinity();
           return result;
         },
         model.parameters(), toy_steps(4), options(parent.path()));

@@ -16,7 +16,8 @@
 /// Trainer, small enough to train hundreds of steps in a second. Built from a seed; two with the same seed are the same.
 struct ToyModel {
   static constexpr int64_t kVocabulary = 23, kWidth = 8;
-  at::Tensor embedding = parameter({kVocabulary, kWidth}, 1), hidden = parameter({kWidth, kWidth}, 2), head = parameter({kVocabulary, kWidth}, 3);
+  at::Tensor embedding = parameter({kVocabulary, kWidth}, 1), hidden = parameter({kWidth, kWidth}, 2),
+             head = parameter({kVocabulary, kWidth}, 3);
   double dropout = 0.0;
   bool training = true;
 
@@ -33,7 +34,8 @@ struct ToyModel {
     return [this](const graft::train::DeviceBatch& batch) {
       auto x = at::embedding(embedding, batch.ids).reshape({-1, kWidth});
       x = at::dropout(at::tanh(at::linear(x, hidden)), dropout, training);
-      const auto result = graft::ops::linear_cross_entropy(x, head, batch.targets.reshape({-1}), batch.supervised_rows, /*correct=*/!batch.training);
+      const auto result =
+          graft::ops::linear_cross_entropy(x, head, batch.targets.reshape({-1}), batch.supervised_rows, /*correct=*/!batch.training);
       return graft::train::LossResult{result.loss_sum, result.correct};
     };
   }

@@ -102,8 +102,8 @@ struct DenseProjection : torch::autograd::Function<DenseProjection> {
   }
 };
 
-/// The adapted weight's parameters are not inputs here: backward projects each chunk again and lets autograd reach them, so `anchor` (a scalar that
-/// requires a gradient) keeps this node in the graph even where hidden needs none.
+/// The adapted weight's parameters are not inputs here: backward projects each chunk again and lets autograd reach them, so `anchor` (a
+/// scalar that requires a gradient) keeps this node in the graph even where hidden needs none.
 struct AdaptedProjection : torch::autograd::Function<AdaptedProjection> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& /*anchor*/, Projection projection) {
     const int64_t count = projection.rows.size(0);
@@ -157,15 +157,16 @@ void check_inputs(const at::Tensor& hidden, const at::Tensor& weight, const at::
     return "[" + text + "]";
   };
   if (hidden.dim() != 2 || weight.dim() != 2 || hidden.size(1) != weight.size(1))
-    throw DataError("linear_cross_entropy: hidden is " + shape(hidden) + " and weight " + shape(weight) + "; their last dimensions must agree");
+    throw DataError("linear_cross_entropy: hidden is " + shape(hidden) + " and weight " + shape(weight) +
+                    "; their last dimensions must agree");
   if (targets.dim() != 1 || targets.size(0) != hidden.size(0) || targets.scalar_type() != at::kLong)
     throw DataError("linear_cross_entropy: targets must be int64 [" + std::to_string(hidden.size(0)) + "], got " + shape(targets));
 }
 
 }  // namespace
 
-LinearCrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, const at::Tensor& rows,
-                                        bool correct, int64_t chunk) {
+LinearCrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                                        const at::Tensor& rows, bool correct, int64_t chunk) {
   check_inputs(hidden, weight, targets);
   Projection projection;
   projection.weight = weight;
@@ -174,7 +175,8 @@ LinearCrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tens
   if (targets.is_cpu() && projection.targets.numel() > 0) {
     const auto low = projection.targets.min().item<int64_t>(), high = projection.targets.max().item<int64_t>();
     if (low < 0 || high >= weight.size(0))
-      throw DataError("target token " + std::to_string(low < 0 ? low : high) + " is outside the vocabulary of " + std::to_string(weight.size(0)))
+      throw DataError("target token " + std::to_string(low < 0 ? low : high) + " is outside the vocabulary of " +
+                      std::to_string(weight.size(0)))
           .hint("do the tokenizer and the model belong together?");
   }
   projection.chunk = chunk > 0 ? chunk : default_chunk(hidden, weight.size(0));

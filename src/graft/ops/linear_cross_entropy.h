@@ -24,11 +24,11 @@ struct LinearCrossEntropy {
 /// chunk     rows projected at a time; 0: as many as fit the budget (64 MiB of float32 logits on a CPU, 256 MiB on a GPU)
 ///
 /// Only supervised rows are projected. Logits are computed in hidden's dtype and turned to float32 for the softmax. With a dense weight
-/// the gradients of hidden (and of the weight when it is trained, accumulated in float32) are computed chunk by chunk in the forward pass, in the
-/// logits' place, and scaled by the incoming gradient later (as in Liger, arXiv:2410.10989); an adapted weight's chunk is projected
+/// the gradients of hidden (and of the weight when it is trained, accumulated in float32) are computed chunk by chunk in the forward pass,
+/// in the logits' place, and scaled by the incoming gradient later (as in Liger, arXiv:2410.10989); an adapted weight's chunk is projected
 /// again in backward, so that its adapters get their gradients. No supervised row: loss 0 and zero gradients. Deterministic.
 /// Throws DataError when shapes or dtypes do not fit, and (on a CPU) when a target is outside the vocabulary.
-LinearCrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, const at::Tensor& rows = {},
-                                        bool correct = false, int64_t chunk = 0);
+LinearCrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                                        const at::Tensor& rows = {}, bool correct = false, int64_t chunk = 0);
 
 }  // namespace graft::ops

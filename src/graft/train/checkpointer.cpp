@@ -32,7 +32,8 @@ WeightFiles plain_weight_files(NamedTensors parameters) {
     for (auto [name, tensor] : parameters) {
       const auto found = saved.find(name);
       if (found == saved.end()) throw DataError("the checkpoint has no tensor of this name").at(path.string() + ": " + name);
-      if (found->second.sizes() != tensor.sizes()) throw DataError("the checkpoint's tensor has another shape").at(path.string() + ": " + name);
+      if (found->second.sizes() != tensor.sizes())
+        throw DataError("the checkpoint's tensor has another shape").at(path.string() + ": " + name);
       tensor.copy_(found->second);
     }
   };
@@ -68,7 +69,9 @@ std::filesystem::path Checkpointer::save_and_compare(const TrainerState& state) 
   const auto path = save(state);
   const std::string wrong = verify_manifest(path);
   if (!wrong.empty())
-    throw IoError("a checkpoint was written and read back differently: " + wrong).at(path.string()).hint("check the disk or choose another output_dir");
+    throw IoError("a checkpoint was written and read back differently: " + wrong)
+        .at(path.string())
+        .hint("check the disk or choose another output_dir");
   NamedTensors before;
   for (const auto& [name, tensor] : optimizer_.parameters()) before.emplace_back(name, tensor.detach().cpu().clone());
   files_.load(path);

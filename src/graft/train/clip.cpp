@@ -2,8 +2,10 @@
 
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
 namespace graft::train {
@@ -28,7 +30,7 @@ at::Tensor gradient_norm(const std::vector<at::Tensor>& gradients) {
 void clip_gradients(const std::vector<at::Tensor>& gradients, const at::Tensor& norm, double max_norm) {
   const auto defined = defined_only(gradients);
   if (defined.empty()) return;
-  const auto factor = (max_norm / (norm + 1e-6)).clamp_max(1.0);
+  const auto factor = at::where(at::isfinite(norm), (max_norm / (norm + 1e-6)).clamp_max(1.0), 1.0);
   at::_foreach_mul_(defined, factor.to(defined.front().device()));
 }
 

@@ -47,8 +47,9 @@ void Console::on_step(const StepRow& row, bool logged) {
                      static_cast<long long>(start_.steps), row.loss, row.learning_rate, row.grad_norm, row.tokens_per_second,
                      format_bytes(static_cast<double>(row.peak_memory_bytes)).c_str(), left.c_str()));
   const double done = static_cast<double>(row.step) / static_cast<double>(start_.steps);
-  log::status(format("%s %3.0f%%  %lld/%lld  loss %.4f  %.0f tokens/s  left %s", bar(done).c_str(), 100 * done, static_cast<long long>(row.step),
-                     static_cast<long long>(start_.steps), row.loss, row.tokens_per_second, left.c_str()));
+  log::status(format("%s %3.0f%%  %lld/%lld  loss %.4f  %.0f tokens/s  left %s", bar(done).c_str(), 100 * done,
+                     static_cast<long long>(row.step), static_cast<long long>(start_.steps), row.loss, row.tokens_per_second,
+                     left.c_str()));
 }
 
 void Console::on_evaluation(const EvaluationRow& row) {

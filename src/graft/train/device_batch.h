@@ -17,7 +17,7 @@ struct DeviceBatch {
   at::Tensor supervised_rows;  ///< int64 [supervised_tokens]: positions of [rows·length] with a target, ascending
   int64_t tokens = 0;          ///< positions that are not padding
   int64_t supervised_tokens = 0;
-  bool training = true;        ///< false in an evaluation
+  bool training = true;  ///< false in an evaluation
 };
 
 /// Copies a collated batch to the device without waiting for it. A label at a row's first position never counts (interface: as in

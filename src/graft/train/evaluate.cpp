@@ -5,8 +5,8 @@
 
 namespace graft::train {
 
-Evaluation evaluate(const LossFunction& model, const std::vector<data::Batch>& batches, at::Device device, const std::function<bool()>& stop,
-                    size_t first, size_t stride) {
+Evaluation evaluate(const LossFunction& model, const std::vector<data::Batch>& batches, at::Device device,
+                    const std::function<bool()>& stop, size_t first, size_t stride) {
   const at::NoGradGuard no_grad;
   Evaluation result;
   // Summed on the device: one synchronisation for the whole evaluation. float64 because there may be millions of tokens.

@@ -30,7 +30,7 @@ struct Evaluation {
 
 /// Runs the model over every `stride`-th batch from `first` on without gradients: token-weighted loss and accuracy. The model must already
 /// be in evaluation mode (dropout off). `stop` is asked between batches.
-Evaluation evaluate(const LossFunction& model, const std::vector<data::Batch>& batches, at::Device device, const std::function<bool()>& stop = {},
-                    size_t first = 0, size_t stride = 1);
+Evaluation evaluate(const LossFunction& model, const std::vector<data::Batch>& batches, at::Device device,
+                    const std::function<bool()>& stop = {}, size_t first = 0, size_t stride = 1);
 
 }  // namespace graft::train

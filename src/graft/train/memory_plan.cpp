@@ -26,7 +26,7 @@ int64_t activation_bytes(const MemoryInputs& in) {
 }  // namespace
 
 std::vector<std::pair<std::string, int64_t>> MemoryPlan::parts() const {
-  return {{"weights", weights},       {"adapter", adapter},       {"gradients", gradients}, {"optimizer", optimizer},
+  return {{"weights", weights},         {"adapter", adapter},       {"gradients", gradients}, {"optimizer", optimizer},
           {"activations", activations}, {"loss_chunk", loss_chunk}, {"runtime", runtime}};
 }
 

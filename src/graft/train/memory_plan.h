@@ -18,15 +18,15 @@ struct MemoryInputs {
   int64_t dtype_bytes = 2;           ///< of the other weights and of activations: 2 or 4
 
   // What is trained.
-  bool full = false;               ///< full fine-tuning: the trainable parameters are among total_parameters
+  bool full = false;  ///< full fine-tuning: the trainable parameters are among total_parameters
   int64_t trainable_parameters = 0;
-  int64_t trainable_bytes = 4;     ///< of one trainable parameter
-  int64_t ranks_per_layer = 0;     ///< Σ over the adapted Linears of one block of their rank (7 targets of rank 16: 112)
+  int64_t trainable_bytes = 4;  ///< of one trainable parameter
+  int64_t ranks_per_layer = 0;  ///< Σ over the adapted Linears of one block of their rank (7 targets of rank 16: 112)
 
   // The micro-batch and how it is run.
   int64_t micro_rows = 1, length = 0;
-  int64_t recompute_every = 0;     ///< 0: keep all activations; n: recompute every n-th block
-  int64_t loss_chunk_rows = 0;     ///< 0: as ops::linear_cross_entropy chooses
+  int64_t recompute_every = 0;  ///< 0: keep all activations; n: recompute every n-th block
+  int64_t loss_chunk_rows = 0;  ///< 0: as ops::linear_cross_entropy chooses
   bool cuda = false;
 };
 
@@ -45,7 +45,8 @@ struct MemoryPlan {
 ///   adapter      trainable·trainable_bytes                (0 when full: they are the weights)
 ///   gradients    trainable·trainable_bytes                (and 4 bytes each for float32 copies of lower-precision ones at the update)
 ///   optimizer    trainable·8 (two float32 moments) + trainable·4 when a float32 master is kept (trainable_bytes < 4 and full)
-///   activations  per kept block, per token: b·(4h + 2q + 2k + 3f) + 4·heads + 4r   block input, both norms' outputs and the second residual;
+///   activations  per kept block, per token: b·(4h + 2q + 2k + 3f) + 4·heads + 4r   block input, both norms' outputs and the second
+///   residual;
 ///                query, key, value and attention output; gate, up and their product; log-sum-exp; A's outputs.
 ///                A recomputed block keeps its input only (b·h); one whole block is alive during its backward.
 ///                Plus in flight in backward: b·(2h + 3f) per token, and the last hidden state with its gradient: 3·b·h.

@@ -13,7 +13,7 @@ struct StepRow {
   double epoch = 0;
   double loss = 0;  ///< mean over the step's supervised tokens, natural log
   double learning_rate = 0;
-  double grad_norm = 0;  ///< before clipping
+  double grad_norm = 0;                       ///< before clipping
   int64_t tokens = 0, supervised_tokens = 0;  ///< cumulative
   double tokens_per_second = 0, step_seconds = 0;
   int64_t peak_memory_bytes = 0;

@@ -24,8 +24,9 @@ void run_fused(Group& group, double learning_rate, const AdamWOptions& options, 
   const auto count = at::full({}, static_cast<double>(step), group.updated.front().options().dtype(at::kFloat));
   const std::vector<at::Tensor> counts(group.updated.size(), count);
   const auto found = skip.defined() ? std::optional<at::Tensor>(skip.to(group.updated.front().device())) : std::nullopt;
-  at::_fused_adamw_(group.updated, group.gradients, group.exp_avg, group.exp_avg_sq, {}, counts, learning_rate, options.beta1, options.beta2,
-                    options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/std::nullopt, found);
+  at::_fused_adamw_(group.updated, group.gradients, group.exp_avg, group.exp_avg_sq, {}, counts, learning_rate, options.beta1,
+                    options.beta2, options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false,
+                    /*grad_scale=*/std::nullopt, found);
 }
 
 }  // namespace

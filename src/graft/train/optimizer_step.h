@@ -10,9 +10,9 @@ namespace graft::train {
 
 /// What one optimizer step found, read from the device in one go.
 struct StepOutcome {
-  double loss = 0;          ///< mean over the step's supervised tokens
-  double gradient_norm = 0; ///< before clipping
-  bool stop_asked = false;  ///< a signal reached some rank
+  double loss = 0;           ///< mean over the step's supervised tokens
+  double gradient_norm = 0;  ///< before clipping
+  bool stop_asked = false;   ///< a signal reached some rank
   bool finite() const;
 };
 

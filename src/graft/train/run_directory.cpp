@@ -142,7 +142,9 @@ std::shared_ptr<RunDirectory> RunDirectory::open_existing(const std::filesystem:
   if (!std::filesystem::is_directory(path))
     throw UsageError("there is no such run directory").at(std::filesystem::absolute(path).string()).hint("give a recipe's output_dir");
   if (!std::filesystem::exists(path / "run.json"))
-    throw DataError("this is not a run directory: it has no run.json").at(std::filesystem::absolute(path).string()).hint("give a recipe's output_dir");
+    throw DataError("this is not a run directory: it has no run.json")
+        .at(std::filesystem::absolute(path).string())
+        .hint("give a recipe's output_dir");
   FileDescriptor lock = lock_directory(path);
   const auto saved = saved_identity(path);
   remove_leftovers(path);

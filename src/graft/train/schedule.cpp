@@ -15,10 +15,14 @@ double learning_rate(const ScheduleOptions& options, int64_t step, int64_t steps
   if (step <= warmup) return peak * static_cast<double>(step) / static_cast<double>(warmup);
   const double progress = static_cast<double>(step - 1 - warmup) / static_cast<double>(steps - warmup);
   switch (options.type) {
-    case ScheduleOptions::Type::kConstant: return peak;
-    case ScheduleOptions::Type::kLinear: return options.minimum + range * (1.0 - progress);
-    case ScheduleOptions::Type::kCosine: return options.minimum + range * (1.0 + std::cos(M_PI * progress)) / 2.0;
-    case ScheduleOptions::Type::kWsd: break;
+    case ScheduleOptions::Type::kConstant:
+      return peak;
+    case ScheduleOptions::Type::kLinear:
+      return options.minimum + range * (1.0 - progress);
+    case ScheduleOptions::Type::kCosine:
+      return options.minimum + range * (1.0 + std::cos(M_PI * progress)) / 2.0;
+    case ScheduleOptions::Type::kWsd:
+      break;
   }
   // A whole number of steps that became a fraction and back may be off by a rounding error.
   const auto wanted = static_cast<int64_t>(std::ceil(options.decay_fraction * static_cast<double>(steps) - 1e-6));
@@ -36,7 +40,8 @@ void check(const ScheduleOptions& options, int64_t steps) {
     throw RecipeError("min_lr must lie between 0 and the learning rate");
   if (options.warmup_steps < 0) throw RecipeError("warmup must not be negative");
   if (options.warmup_steps > steps)
-    throw RecipeError("the warm-up of " + std::to_string(options.warmup_steps) + " steps is longer than the run of " + std::to_string(steps))
+    throw RecipeError("the warm-up of " + std::to_string(options.warmup_steps) + " steps is longer than the run of " +
+                      std::to_string(steps))
         .hint("shorten train.schedule.warmup or give it as a percentage");
   if (options.type == ScheduleOptions::Type::kWsd && !(options.decay_fraction > 0 && options.decay_fraction <= 1))
     throw RecipeError("the wsd schedule's decay must be above 0 and at most 100%");

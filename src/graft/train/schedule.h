@@ -9,10 +9,10 @@ namespace graft::train {
 struct ScheduleOptions {
   enum class Type { kConstant, kLinear, kCosine, kWsd };
   Type type = Type::kConstant;
-  double learning_rate = 2e-4;     ///< the peak
-  double minimum = 0.0;            ///< where linear, cosine and wsd end, absolute (`min_lr: 10%` = 0.1 × the peak)
-  int64_t warmup_steps = 0;        ///< W: steps of linear rise; step W has the peak
-  double decay_fraction = 0.1;     ///< wsd: the last part of the run that decays, in (0, 1]
+  double learning_rate = 2e-4;  ///< the peak
+  double minimum = 0.0;         ///< where linear, cosine and wsd end, absolute (`min_lr: 10%` = 0.1 × the peak)
+  int64_t warmup_steps = 0;     ///< W: steps of linear rise; step W has the peak
+  double decay_fraction = 0.1;  ///< wsd: the last part of the run that decays, in (0, 1]
 };
 
 /// Learning rate of optimizer step k = 1 … steps (N). With W = warmup_steps:

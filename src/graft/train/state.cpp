@@ -41,7 +41,8 @@ TrainerState parse_state(const std::string& text, const std::string& origin) {
   const Json json = parse_json(text, origin, 8);
   try {
     if (json.at("format") != Json(kStateFormat))
-      throw DataError("this checkpoint's format is " + dump_json(json.at("format")) + ", this version reads " + std::to_string(kStateFormat))
+      throw DataError("this checkpoint's format is " + dump_json(json.at("format")) + ", this version reads " +
+                      std::to_string(kStateFormat))
           .at(origin)
           .hint("continue it with graft " + json.value("graft_version", std::string("of the version that wrote it")));
     TrainerState state;
@@ -56,7 +57,8 @@ TrainerState parse_state(const std::string& text, const std::string& origin) {
     state.evaluations_without_gain = json.at("evaluations_without_gain").get<int64_t>();
     state.stopped_early = json.at("stopped_early").get<bool>();
     const Json& identity = json.at("identity");
-    state.identity = {identity.at("recipe").get<std::string>(), identity.at("dataset").get<std::string>(), identity.at("base").get<std::string>()};
+    state.identity = {identity.at("recipe").get<std::string>(), identity.at("dataset").get<std::string>(),
+                      identity.at("base").get<std::string>()};
     return state;
   } catch (const Json::exception& wrong) {
     throw DataError(std::string("not a trainer state: ") + wrong.what()).at(origin);
@@ -65,7 +67,9 @@ TrainerState parse_state(const std::string& text, const std::string& origin) {
 
 void check_identity(const TrainerState& saved, const RunIdentity& now, int64_t steps, const std::string& origin) {
   if (differs(saved.identity.recipe, now.recipe))
-    throw InUseError("this directory holds a run of another recipe").at(origin).hint("choose another output_dir, or give the recipe it was started with");
+    throw InUseError("this directory holds a run of another recipe")
+        .at(origin)
+        .hint("choose another output_dir, or give the recipe it was started with");
   if (differs(saved.identity.dataset, now.dataset)) refuse("the training data", origin);
   if (differs(saved.identity.base, now.base)) refuse("the base model", origin);
   if (saved.steps != steps)

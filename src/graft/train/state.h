@@ -20,7 +20,7 @@ struct TrainerState {
   int64_t steps = 0;            ///< N of the schedule
   int64_t evaluated_step = -1;  ///< last step whose evaluation is done; -1: none
   int64_t tokens = 0, supervised_tokens = 0;
-  double loss = 0;              ///< of the last step
+  double loss = 0;  ///< of the last step
   std::optional<double> best_metric;
   int64_t best_step = -1;
   int64_t evaluations_without_gain = 0;  ///< towards stop_when's patience

@@ -11,9 +11,9 @@
 
 namespace graft::train {
 
-/// events.out.tfevents.*: the rows of metrics.jsonl as TensorBoard scalars (train/loss, train/learning_rate, …, eval/loss). A file of TFRecords
-/// (length u64, masked CRC-32C of it, bytes, masked CRC-32C of them), each one serialised tensorflow.Event. On resume events newer than
-/// the checkpoint, and a torn last record, are cut off and the same file goes on.
+/// events.out.tfevents.*: the rows of metrics.jsonl as TensorBoard scalars (train/loss, train/learning_rate, …, eval/loss). A file of
+/// TFRecords (length u64, masked CRC-32C of it, bytes, masked CRC-32C of them), each one serialised tensorflow.Event. On resume events
+/// newer than the checkpoint, and a torn last record, are cut off and the same file goes on.
 class TensorBoard : public Observer {
  public:
   explicit TensorBoard(std::filesystem::path directory) : directory_(std::move(directory)) {}

@@ -26,7 +26,8 @@ bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 void check_options(const TrainerOptions& options, bool has_evaluation) {
   check(options.schedule(), options.steps());
   if (options.log_every() < 1) throw RecipeError("log.every must be at least 1 step");
-  if (options.clip_grad_norm() && !(*options.clip_grad_norm() > 0)) throw RecipeError("clip_grad_norm must be above 0, or null for no clipping");
+  if (options.clip_grad_norm() && !(*options.clip_grad_norm() > 0))
+    throw RecipeError("clip_grad_norm must be above 0, or null for no clipping");
   if (options.metric() != "eval/loss" && options.metric() != "eval/accuracy")
     throw RecipeError("unknown metric \"" + options.metric() + "\"").hint("choose eval/loss or eval/accuracy");
   if (options.patience() > 0 && (options.evaluate_every() < 1 || !has_evaluation))
@@ -146,9 +147,12 @@ class TrainingLoop {
   }
 
   [[noreturn]] void refuse_non_finite(int64_t step, const data::StepBatches& input) {
-    throw NonFiniteError("training stopped at step " + std::to_string(step) + " before its update: " + step_.explain_non_finite(input) + " is not finite")
+    throw NonFiniteError("training stopped at step " + std::to_string(step) + " before its update: " + step_.explain_non_finite(input) +
+                         " is not finite")
         .at(saved_step_ >= 0 ? "last good state: " + directory_->checkpoint(saved_step_).string() : "step " + std::to_string(step))
-        .hint("lower the learning rate, set clip_grad_norm, train adapters in fp32, or look at the data of this step; the weights saved are finite");
+        .hint(
+            "lower the learning rate, set clip_grad_norm, train adapters in fp32, or look at the data of this step; the weights saved are "
+            "finite");
   }
 
   void set_training(bool on) const {
@@ -162,7 +166,8 @@ class TrainingLoop {
     set_training(false);
     const auto& peers = trainer_.peers_;
     const auto stop = [&] { return peers.size == 1 && SignalFlag::received() != 0; };
-    auto found = evaluate(trainer_.model_, evaluation_batches_, options_.device(), stop, static_cast<size_t>(peers.rank), static_cast<size_t>(peers.size));
+    auto found = evaluate(trainer_.model_, evaluation_batches_, options_.device(), stop, static_cast<size_t>(peers.rank),
+                          static_cast<size_t>(peers.size));
     set_training(true);
     if (!found.complete) stop_if_asked(true);  // done again after the restart
     if (peers.size > 1) sum_evaluation(found);
@@ -173,8 +178,9 @@ class TrainingLoop {
   }
 
   void sum_evaluation(Evaluation& evaluation) const {
-    auto sums = at::tensor({evaluation.loss_sum, static_cast<double>(evaluation.correct), static_cast<double>(evaluation.supervised_tokens)},
-                           at::TensorOptions(at::kDouble).device(options_.device()));
+    auto sums =
+        at::tensor({evaluation.loss_sum, static_cast<double>(evaluation.correct), static_cast<double>(evaluation.supervised_tokens)},
+                   at::TensorOptions(at::kDouble).device(options_.device()));
     trainer_.peers_.sum(sums);
     const auto host = sums.cpu();
     evaluation.loss_sum = host[0].item<double>();
@@ -187,7 +193,10 @@ class TrainingLoop {
     const bool by_loss = options_.metric() == "eval/loss";
     const double value = by_loss ? row.eval_loss : row.eval_accuracy;
     const double infinity = std::numeric_limits<double>::infinity();
-    const double gain = !std::isfinite(value) ? -infinity : !state_.best_metric ? infinity : by_loss ? *state_.best_metric - value : value - *state_.best_metric;
+    const double gain = !std::isfinite(value) ? -infinity
+                        : !state_.best_metric ? infinity
+                        : by_loss             ? *state_.best_metric - value
+                                              : value - *state_.best_metric;
     if (gain > 0) {
       state_.best_metric = value;
       state_.best_step = state_.step;

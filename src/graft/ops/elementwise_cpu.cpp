@@ -1,10 +1,11 @@
 #include "graft/ops/elementwise_cpu.h"
 
-#include <ATen/Parallel.h>
-
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+
+#include "graft/ops/parallel.h"
 
 // One binary runs on every x86-64 and uses what it finds: the loader picks the widest clone of each loop.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
@@ -16,10 +17,18 @@
 namespace graft::ops::cpu {
 namespace {
 
-constexpr int kLanes = 16;  // independent partial sums, in a fixed order: vectorizes without reassociating anything else
-constexpr int64_t kGrain = 1 << 14;
+constexpr int kLanes = 16;           // independent partial sums, in a fixed order: vectorizes without reassociating anything else
+constexpr int64_t kGrain = 1 << 14;  // elements worth another thread
+constexpr int64_t kBlock = 1 << 12;  // elements of one unit of work where rows do not matter
 
 int64_t rows_per_task(int64_t width) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)); }
+
+/// Calls work(begin, count) for blocks of elements.
+template <typename Work>
+void for_each_block(int64_t count, const Work& work) {
+  parallel_for((count + kBlock - 1) / kBlock, kGrain / kBlock,
+               [&](int64_t begin, int64_t end) { work(begin * kBlock, std::min(end * kBlock, count) - begin * kBlock); });
+}
 
 GRAFT_CLONES float sum_of_squares(const float* x, int64_t width) {
   float lanes[kLanes] = {};
@@ -103,7 +112,7 @@ void rms_norm_forward(const at::Tensor& input, const at::Tensor& weight, float e
   const int64_t rows = input.size(0), width = input.size(1);
   const float *x = input.const_data_ptr<float>(), *w = weight.const_data_ptr<float>();
   float *y = output.mutable_data_ptr<float>(), *roots = reciprocal_root.mutable_data_ptr<float>();
-  at::parallel_for(0, rows, rows_per_task(width), [&](int64_t begin, int64_t end) {
+  parallel_for(rows, rows_per_task(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float mean = sum_of_squares(x + row * width, width) / static_cast<float>(width);
       roots[row] = 1.0f / std::sqrt(mean + epsilon);
@@ -118,7 +127,7 @@ void rms_norm_backward(const at::Tensor& gradient, const at::Tensor& input, cons
   const float *g = gradient.const_data_ptr<float>(), *x = input.const_data_ptr<float>(), *w = weight.const_data_ptr<float>();
   const float* roots = reciprocal_root.const_data_ptr<float>();
   float* out = input_gradient.mutable_data_ptr<float>();
-  at::parallel_for(0, rows, rows_per_task(width), [&](int64_t begin, int64_t end) {
+  parallel_for(rows, rows_per_task(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t at = row * width;
       const float root = roots[row];
@@ -133,7 +142,7 @@ void rotary(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& si
   const int64_t row_stride = cos.size(0) == 1 ? 0 : length;
   const float *x = input.const_data_ptr<float>(), *c = cos.const_data_ptr<float>(), *s = sin.const_data_ptr<float>();
   float* y = output.mutable_data_ptr<float>();
-  at::parallel_for(0, input.size(0) * length, rows_per_task(heads * size), [&](int64_t begin, int64_t end) {
+  parallel_for(input.size(0) * length, rows_per_task(heads * size), [&](int64_t begin, int64_t end) {
     for (int64_t token = begin; token < end; ++token) {
       const int64_t table = (token / length * row_stride + token % length) * half;
       for (int64_t head = 0; head < heads; ++head) {
@@ -146,16 +155,15 @@ void rotary(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& si
 void swiglu_forward(const at::Tensor& gate, const at::Tensor& up, at::Tensor& output) {
   const float *g = gate.const_data_ptr<float>(), *u = up.const_data_ptr<float>();
   float* out = output.mutable_data_ptr<float>();
-  at::parallel_for(0, gate.numel(), kGrain,
-                   [&](int64_t begin, int64_t end) { swiglu_range(g + begin, u + begin, out + begin, end - begin); });
+  for_each_block(gate.numel(), [&](int64_t begin, int64_t count) { swiglu_range(g + begin, u + begin, out + begin, count); });
 }
 
 void swiglu_backward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up, at::Tensor& gate_gradient,
                      at::Tensor& up_gradient) {
   const float *d = gradient.const_data_ptr<float>(), *g = gate.const_data_ptr<float>(), *u = up.const_data_ptr<float>();
   float *dg = gate_gradient.mutable_data_ptr<float>(), *du = up_gradient.mutable_data_ptr<float>();
-  at::parallel_for(0, gate.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    swiglu_gradient_range(d + begin, g + begin, u + begin, dg + begin, du + begin, end - begin);
+  for_each_block(gate.numel(), [&](int64_t begin, int64_t count) {
+    swiglu_gradient_range(d + begin, g + begin, u + begin, dg + begin, du + begin, count);
   });
 }
 

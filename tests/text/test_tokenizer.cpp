@@ -165,6 +165,22 @@ TEST_CASE("Offsets are bytes of the original text, through normalization", "[tex
   }
 }
 
+TEST_CASE("Composition and decomposition keep the places that HF gives", "[text]") {
+  const auto places = [](const char* form, const std::string& text) {
+    const Tokenizer tokenizer = small({{"normalizer", {{"type", form}}},
+                                       {"pre_tokenizer", {{"type", "FixedLength"}, {"length", 1}}},
+                                       {"model", Json::parse(R"({"type":"WordLevel","unk_token":"?","vocab":{"?":0}})")}});
+    std::vector<std::array<uint32_t, 2>> result;
+    for (const auto& token : tokenizer.encode_with_offsets(text)) result.push_back({token.begin, token.end});
+    return result;
+  };
+  using Places = std::vector<std::array<uint32_t, 2>>;
+  // Taken from HF tokenizers 0.23.3. A composed character has the place of the first one that went into it.
+  REQUIRE(places("NFC", "a\u0301\u0302\u0303") == Places{{0, 1}, {3, 5}, {5, 7}});
+  REQUIRE(places("NFD", "\u00e1b") == Places{{0, 2}, {0, 2}, {2, 3}});
+  REQUIRE(places("NFKC", "\u2026\u2025x") == Places{{0, 3}, {0, 3}, {0, 3}, {3, 6}, {3, 6}, {6, 7}});
+}
+
 TEST_CASE("encode and encode_with_offsets give the same ids", "[text]") {
   const Tokenizer tokenizer =
       small({{"pre_tokenizer", {{"type", "Metaspace"}, {"replacement", " "}, {"prepend_scheme", "first"}, {"split", true}}},
@@ -225,6 +241,7 @@ TEST_CASE("A malformed tokenizer.json is an error that names the JSON path", "[t
   REQUIRE_THAT(error("/added_tokens", Json::array({added("x", 20), added("y", 20)})), Contains("added_tokens[1].id"));
   REQUIRE_THAT(error("/added_tokens", Json::array({added("x", 20), 5})), Contains("added_tokens[1]"));
   REQUIRE_THAT(error("/added_tokens", Json::array({Json::object()})), Contains("added_tokens[0]") && Contains("content"));
+  REQUIRE_THAT(error("/added_tokens", Json::array({added(std::string(5000, 'a'), 20)})), Contains("added_tokens[0].content"));
   REQUIRE_THAT(error("/added_tokens", Json::object()), Contains("added_tokens") && Contains("list"));
   REQUIRE_THAT(error("/pre_tokenizer", Json::parse(R"({"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated","invert":false})")),
                Contains("pre_tokenizer.pattern.Regex"));

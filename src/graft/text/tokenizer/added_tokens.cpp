@@ -9,6 +9,8 @@
 namespace graft::text::tok {
 namespace {
 
+constexpr size_t kLongestContent = 4096;  // bytes: every place of a text may be compared with as many
+
 uint32_t begin_of_last_character(std::string_view text) {
   size_t at = text.size() - 1;
   while (is_continuation_byte(text[at])) --at;
@@ -47,6 +49,7 @@ void AddedTokens::load(const std::vector<AddedToken>& tokens, const Vocabulary& 
     AddedToken token = tokens[i];
     const std::string path = origin + ": added_tokens[" + std::to_string(i) + "]";
     if (token.content.empty()) continue;  // HF leaves these out too
+    if (token.content.size() > kLongestContent) throw DataError("the token is longer than 4096 bytes").at(path + ".content");
     const auto [claim, is_new] = claimed.emplace(token.id, i);
     if (!is_new && tokens[claim->second].content != token.content) {
       throw DataError("the id " + std::to_string(token.id) + " is also that of \"" + tokens[claim->second].content + "\"").at(path + ".id");

@@ -22,6 +22,11 @@ class PrefixIndex {
     if (text.empty()) return;
     auto [low, high] = by_first_byte_[static_cast<unsigned char>(text[0])];
     for (size_t depth = 1; low < high; ++depth) {
+      if (high - low == 1) {  // one candidate left: compare it at once
+        const Entry& entry = entries_[low];
+        if (text.substr(0, entry.size) == key(entry)) visit(size_t{entry.size}, entry.value);
+        return;
+      }
       if (entries_[low].size == depth) {
         visit(depth, entries_[low].value);
         ++low;

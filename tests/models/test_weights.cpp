@@ -130,3 +130,13 @@ TEST_CASE("random weights need no file but config.json", "[models]") {
   const auto one = load_model(directory.path(), options), two = load_model(directory.path(), options);
   REQUIRE(at::equal(one->output_weight(), two->output_weight()));
 }
+
+TEST_CASE("random weights that cannot fit are refused before anything is allocated", "[models]") {
+  const TemporaryDirectory directory;
+  std::ofstream(directory.path() / "config.json")
+      << R"({"model_type": "llama", "vocab_size": 60000000, "hidden_size": 1000000, "intermediate_size": 40,
+      "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2})";
+  LoadOptions options;
+  options.random_seed = 9;
+  REQUIRE_THROWS_WITH(load_model(directory.path(), options), Contains("weights take"));
+}

@@ -1,10 +1,26 @@
 #include "graft/models/load.h"
 
 #include "graft/base/error.h"
+#include "graft/base/strings.h"
 #include "graft/models/family.h"
+#include "graft/models/host_memory.h"
 #include "graft/models/weights.h"
 
 namespace graft {
+namespace {
+
+/// The kernel hands out memory that it does not have and kills the process later: what cannot fit is refused before.
+void check_host_memory(const models::DecoderOptions& options, const at::TensorOptions& tensors, const std::filesystem::path& path) {
+  if (!tensors.device().is_cpu()) return;
+  const double needed = static_cast<double>(models::parameter_count(options)) * static_cast<double>(tensors.dtype().itemsize());
+  const auto limit = static_cast<double>(models::host_memory_limit());
+  if (limit == 0 || needed <= limit) return;
+  throw DataError("the model's weights take " + format_bytes(needed) + " but this machine gives the process " + format_bytes(limit))
+      .at(path.string())
+      .hint("use a smaller model, dtype bfloat16, or a GPU; if the size is a surprise, look at config.json");
+}
+
+}  // namespace
 
 at::ScalarType dtype_of(const std::string& name) {
   if (name == "float32" || name == "fp32") return at::kFloat;
@@ -19,6 +35,7 @@ models::Decoder load_model(const std::filesystem::path& path, const LoadOptions&
   const auto decoder_options = models::read_decoder_options(directory);
   if (!options.random_seed) models::check_weights(decoder_options, directory);
   const auto tensor_options = at::TensorOptions(options.dtype.value_or(dtype_of(decoder_options.dtype))).device(options.device);
+  check_host_memory(decoder_options, tensor_options, path);
   models::Decoder decoder(decoder_options, tensor_options);
   if (options.random_seed) {
     models::initialize_weights(decoder, *options.random_seed);

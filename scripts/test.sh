@@ -11,4 +11,4 @@ else
   SELECT=(-L "^($(IFS='|'; printf %s "$*"))\$")
 fi
 step "tests"
-exec ctest --test-dir build --output-on-failure --no-tests=error "${SELECT[@]}"
+exec ctest --test-dir build -j2 --output-on-failure --no-tests=error "${SELECT[@]}"

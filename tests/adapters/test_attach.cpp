@@ -1,3 +1,7 @@
+#include <ATen/autocast_mode.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/sgd.h>
+
 #include "adapters/toy_models.h"
 #include "support/catch.h"
 #include "support/devices.h"

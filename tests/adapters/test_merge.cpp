@@ -1,3 +1,5 @@
+#include <torch/serialize.h>
+
 #include "adapters/toy_models.h"
 #include "support/catch.h"
 #include "support/devices.h"

@@ -51,9 +51,9 @@ TEST_CASE("MultiheadAttention: out_proj is adapted, with and without its own key
   torch::manual_seed(1);
   for (const bool own_sizes : {false, true}) {
     auto options = torch::nn::MultiheadAttentionOptions(8, 2);
-    if (own_sizes) options.kdim(4).vdim(6);
+    if (own_sizes) options.kdim(4).vdim(4);
     torch::nn::MultiheadAttention attention(options);
-    const auto q = torch::randn({5, 3, 8}), k = own_sizes ? torch::randn({5, 3, 4}) : q, v = own_sizes ? torch::randn({5, 3, 6}) : q;
+    const auto q = torch::randn({5, 3, 8}), k = own_sizes ? torch::randn({5, 3, 4}) : q, v = own_sizes ? torch::randn({5, 3, 4}) : q;
     const auto before = std::get<0>(attention->forward(q, k, v));
     auto adapters = attach(*attention, LoraOptions(2));
     REQUIRE(at::equal(std::get<0>(attention->forward(q, k, v)), before));
@@ -64,12 +64,11 @@ TEST_CASE("MultiheadAttention: out_proj is adapted, with and without its own key
   }
 }
 
-TEST_CASE("ModuleDict and nested Sequential", "[adapters]") {
+TEST_CASE("ModuleDict, ModuleList and Sequential, one inside the other", "[adapters]") {
   torch::manual_seed(1);
+  torch::nn::ModuleList list(torch::nn::Linear(4, 4), torch::nn::ReLU(), torch::nn::Sequential(torch::nn::Linear(4, 2)));
   torch::nn::ModuleDict dict;
-  dict->update(
-      {{"left", torch::nn::Linear(4, 4).ptr()},
-       {"right", torch::nn::Sequential(torch::nn::Linear(4, 4), torch::nn::ReLU(), torch::nn::Sequential(torch::nn::Linear(4, 2))).ptr()}});
+  dict->update({{"left", torch::nn::Linear(4, 4).ptr()}, {"right", list.ptr()}});
   auto adapters = attach(*dict, LoraOptions(2));
   REQUIRE(values(adapters).count("left.lora_A.weight") == 1);
   REQUIRE(values(adapters).count("right.0.lora_A.weight") == 1);

@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include <torch/optim/adamw.h>
+#include <torch/optim/sgd.h>
+
 #include "adapters/toy_models.h"
 #include "support/catch.h"
 

@@ -77,7 +77,8 @@ std::string describe(torch::nn::Module& model) {
 
 at::Tensor dense_weight(const at::Tensor& weight) {
   const auto site = detail::site_of(weight);
-  return site == nullptr ? weight : site->dense().to(site->base->dtype());
+  at::NoGradGuard no_graph;
+  return site == nullptr ? weight : site->matrix().to(site->base->dtype());
 }
 
 }  // namespace graft

@@ -158,7 +158,7 @@ void AdaptedModel::freeze() {
 void AdaptedModel::thaw() {
   for (auto& [weak, required] : flags_) {
     const auto impl = weak.lock();
-    if (impl != nullptr && required) at::Tensor(impl).set_requires_grad(true);
+    if (impl.defined() && required) at::Tensor(impl).set_requires_grad(true);
   }
   flags_.clear();
 }

@@ -42,6 +42,7 @@ class AdaptedWeight final : public c10::TensorImpl {
     refresh_numel();
     refresh_contiguous();
     set_storage_access_should_throw();
+    set_custom_sizes_strides(SizesStridesPolicy::CustomStrides);  // for is_contiguous
     // With ADInplaceOrView, view operators fail in InferenceMode ("cannot set version_counter for inference tensor").
     key_set_ = key_set_.remove(DispatchKey::ADInplaceOrView);
   }
@@ -51,6 +52,8 @@ class AdaptedWeight final : public c10::TensorImpl {
            "the "
            "adapter, or merge() or detach() first)";
   }
+  /// "No", so that contiguous() is asked for and gives a real matrix: printing needs it.
+  c10::SymBool sym_is_contiguous_custom(at::MemoryFormat /*format*/) const override { return c10::SymBool(false); }
   /// Module::to ends here: the converted view's place and dtype become the weight's own.
   void shallow_copy_from(const c10::intrusive_ptr<TensorImpl>& other) override {
     const auto* view = dynamic_cast<const AdaptedWeight*>(other.get());
@@ -178,6 +181,13 @@ at::Tensor to_copy(const at::Tensor& weight, std::optional<at::ScalarType> dtype
   return converted(weight, device, dtype);
 }
 
+/// W + Σ s·B·A as a plain tensor through which gradients reach A and B.
+at::Tensor contiguous(const at::Tensor& weight, at::MemoryFormat /*format*/) {
+  const AdaptedWeight& w = *adapted(weight);
+  const at::Tensor matrix = w.site->matrix().to(w.device(), c10::typeMetaToScalarType(w.dtype()));
+  return (w.transposed ? matrix.t() : matrix).contiguous();
+}
+
 at::Tensor clone(const at::Tensor& weight, std::optional<at::MemoryFormat>) {
   const AdaptedWeight* w = adapted(weight);
   throw UsageError("an adapted module cannot be cloned: the copy would own a plain weight and lose the adapter")
@@ -215,7 +225,11 @@ void register_kernels(torch::Library& library) {
   library.impl("to.device", to_device);
   library.impl("to.other", to_other);
   library.impl("_to_copy", to_copy);
+  library.impl("contiguous", contiguous);
   library.impl("clone", clone);
+  // Structured in-place operators have a generic implementation that would win over the fallback below and fail without a clear text.
+  for (const char* name : {"add_.Tensor", "sub_.Tensor", "mul_.Tensor", "div_.Tensor"})
+    library.impl(name, torch::CppFunction::makeFromBoxedFunction<&refuse>());
 }
 
 // What TORCH_LIBRARY_IMPL expands to, without the macro: the handles live as long as the library is loaded.

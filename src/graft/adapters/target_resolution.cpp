@@ -132,17 +132,23 @@ class Resolver {
 
   void choose_pattern(const NamePattern& pattern) {
     matched_ = false;
+    const NamedModule* container = nullptr;
     for (const NamedModule& entry : modules_) {
       if (!pattern.matches(entry.path)) continue;
       if (site_kind(*entry.module)) {
         choose(entry);
       } else if (pattern.kind() == NamePattern::Kind::kLeaf) {
-        throw UsageError("targets: " + entry.path + " is a " + type_name(*entry.module) +
-                         "; only Linear and Embedding modules can be adapted")
-            .hint("name Linear modules, use a glob such as \"*" + pattern.text() +
-                  "*.*\" for those inside it, or train it whole with modules_to_save");
+        if (!entry.module->named_parameters(/*recurse=*/false).is_empty()) throw_not_adaptable(pattern, entry);
+        container = &entry;  // "0" may mean a Linear in one Sequential and a block in another list
       }
     }
+    if (!matched_ && container != nullptr) throw_not_adaptable(pattern, *container);
+  }
+
+  [[noreturn]] static void throw_not_adaptable(const NamePattern& pattern, const NamedModule& entry) {
+    throw UsageError("targets: " + entry.path + " is a " + type_name(*entry.module) + "; only Linear and Embedding modules can be adapted")
+        .hint("name Linear modules, use a glob such as \"*" + pattern.text() +
+              ".*\" for those inside it, or train it whole with modules_to_save");
   }
 
   void warn_about_unreachable() const {

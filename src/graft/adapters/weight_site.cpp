@@ -93,13 +93,11 @@ at::Tensor WeightSite::embedding(const at::Tensor& ids, int64_t padding_idx, boo
   return y.to(base->dtype());
 }
 
-at::Tensor WeightSite::dense() const {
-  at::NoGradGuard no_graph;
-  at::Tensor weight =
-      (active_copy.defined() ? active_copy.detach() : base->dense(base->dtype())).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+at::Tensor WeightSite::matrix() const {
+  at::Tensor weight = active_copy.defined() ? active_copy.to(at::kFloat) : base->dense(at::kFloat);
   for (const Active& entry : active) {
     const auto [row_side, column_side] = sides(*entry.factors, kind);
-    weight.addmm_(row_side.to(at::kFloat), column_side.to(at::kFloat), 1, entry.factors->scale * entry.weight);
+    weight = at::addmm(weight, row_side.to(at::kFloat), column_side.to(at::kFloat), 1, entry.factors->scale * entry.weight);
   }
   return weight;
 }

@@ -39,8 +39,8 @@ class WeightSite {
   /// x·W: the weight used the other way round.
   at::Tensor times_weight(const at::Tensor& x) const;
   at::Tensor embedding(const at::Tensor& ids, int64_t padding_idx, bool scale_grad_by_freq) const;
-  /// The effective matrix in float32, without gradient.
-  at::Tensor dense() const;
+  /// The effective matrix W + Σ weight·s·B·A in float32. Differentiable in the trained tensors.
+  at::Tensor matrix() const;
 
   /// Base and factors to `device`; a dense base to `dtype`. Trained tensors keep their dtype (and their identity).
   void move(at::Device device, at::ScalarType dtype);

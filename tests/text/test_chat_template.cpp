@@ -113,6 +113,14 @@ TEST_CASE("the date is the one asked for, whatever the day", "[chat]") {
   }
 }
 
+TEST_CASE("further variables win over special tokens and never over the conversation", "[chat]") {
+  RenderOptions options;
+  options.extra = {{"bos_token", "<B>"}, {"enable_thinking", false}};
+  CHECK(render(ChatTemplate("{{ bos_token }}{{ enable_thinking }}", {{"bos_token", "<s>"}}), options) == "<B>False");
+  options.extra = {{"messages", 1}};
+  CHECK_THROWS_WITH(render(ChatTemplate("x", {}), options), Contains("'messages'"));
+}
+
 TEST_CASE("raise_exception is a DataError with the template's words", "[chat]") {
   CHECK_THROWS_WITH(render(ChatTemplate("{{ raise_exception('roles must alternate') }}", {})),
                     Contains("roles must alternate") && Contains("refuses"));

@@ -88,6 +88,9 @@ TEST_CASE("the largest integers do not wrap around", "[chat][jinja]") {
   CHECK(text("{{ range(5)[:: 2 ** 100] | list }}") == "[0]");
   CHECK(text("{{ 'abc'[-(2 ** 100):2 ** 100] }}") == "abc");
   CHECK(text("{{ (2 ** 100) in range(5) }}") == "False");
+  CHECK(text("{{ 'a'.center(-(2 ** 126) - 2 ** 126) }}") == "a");
+  CHECK(text("{{ 'a b'.split(none, -(2 ** 126) - 2 ** 126) }}") == "['a', 'b']");
+  CHECK(text("{{ 'abc' | truncate(2 ** 126, leeway=2 ** 126) }}") == "abc");
   check_refused("{{ 2 ** 127 }}");
   check_refused("{{ -(2 ** 126) * 2 - 1 }}");
   check_refused("{{ (-(2 ** 126) - 2 ** 126) // -1 }}");

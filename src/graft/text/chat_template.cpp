@@ -19,6 +19,13 @@ struct Parsed {
   jinja::Template tree;
 };
 
+void check_extra(const Json& extra) {
+  if (!extra.is_object()) throw DataError("the template's further variables must be an object");
+  for (const char* own : {"messages", "tools", "documents", "add_generation_prompt"}) {
+    if (extra.contains(own)) throw DataError(std::string("'") + own + "' can not be one of the template's further variables");
+  }
+}
+
 }  // namespace
 
 struct ChatTemplate::State {
@@ -46,7 +53,7 @@ Rendered ChatTemplate::render(const Json& messages, const RenderOptions& options
   if (!jinja::is_date(options.date)) {
     throw DataError("the template's date '" + options.date + "' is not a day written YYYY-MM-DD").at("data.template_date");
   }
-  if (!options.extra.is_object()) throw DataError("the template's further variables must be an object");
+  check_extra(options.extra);
   const Parsed& parsed = state_->for_options(options);
   jinja::Runtime runtime(jinja::Limits{});
   runtime.date = options.date;

@@ -1,5 +1,6 @@
 #include "graft/text/jinja/operators.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "graft/text/jinja/format.h"
@@ -207,7 +208,8 @@ bool truthy(Runtime& runtime, const Value& value) {
 
 Int as_index(const Value& value, const char* what) {
   if (!value.is_integral()) throw Fault(std::string(what) + " must be an integer, not " + type_name(value));
-  return value.integer();
+  constexpr Int kFar = Int{1} << 64;  // beyond any length; sums and differences of two stay far from overflow
+  return std::clamp(value.integer(), -kFar, kFar);
 }
 
 }  // namespace graft::text::jinja

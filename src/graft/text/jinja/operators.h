@@ -33,7 +33,7 @@ bool is_iterable(const Value& value);
 /// list(reversed(value)): Fault for what Python can not reverse.
 Values reversed(Runtime& runtime, const Value& value);
 
-/// An index or repetition count; Fault "… not int" otherwise.
+/// An index, width or count, brought within ±2^64, where it means the same; Fault unless it is an integer.
 Int as_index(const Value& value, const char* what);
 
 /// str(value), repr(value).

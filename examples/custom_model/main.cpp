@@ -1,4 +1,5 @@
-// A model and a loop that never heard of graft. attach() adapts it, the optimizer gets the adapter's parameters, save() writes PEFT's files.
+// A model and a loop that never heard of graft. attach() adapts it, the optimizer gets the adapter's parameters, save() writes PEFT's
+// files.
 #include <graft/graft.h>
 
 #include <torch/nn.h>
@@ -50,6 +51,7 @@ int main() {
   graft::load_adapter(*net, directory);
   const bool same_again = torch::equal(trained, net(probe));
 
-  std::printf("loss %.3f -> %.3f; unchanged at the start: %d, base back after detach: %d, loaded adapter gives the same outputs: %d\n", first, last, unchanged, base_is_back, same_again);
+  std::printf("loss %.3f -> %.3f; unchanged at the start: %d, base back after detach: %d, loaded adapter gives the same outputs: %d\n",
+              first, last, unchanged, base_is_back, same_again);
   return unchanged && base_is_back && same_again && last < 0.9F * first ? 0 : 1;
 }

@@ -48,9 +48,11 @@ int main() {
 
   const auto directory = std::filesystem::temp_directory_path() / "graft_trainer_example";
   std::filesystem::remove_all(directory);
-  graft::Trainer trainer(loss, adapters.named_parameters(), counting_rows, graft::TrainerOptions(60).learning_rate(1e-2).log_every(20).output_dir(directory));
+  graft::Trainer trainer(loss, adapters.named_parameters(), counting_rows,
+                         graft::TrainerOptions(60).learning_rate(1e-2).log_every(20).output_dir(directory));
   trainer.save_with({[&](const auto& path) { adapters.save(path); }, [&](const auto& path) { adapters.load(path); }, {}});
   const auto result = trainer.run();
-  std::printf("%lld steps, last loss %.3f, adapter in %s\n", static_cast<long long>(result.step), result.loss, result.final_weights.c_str());
+  std::printf("%lld steps, last loss %.3f, adapter in %s\n", static_cast<long long>(result.step), result.loss,
+              result.final_weights.c_str());
   return result.loss < 3.0 && std::filesystem::exists(result.final_weights / "adapter_config.json") ? 0 : 1;
 }

@@ -26,13 +26,15 @@ std::string check_device(const std::string& value) {
 
 }  // namespace
 
-CLI::App* add_command(CLI::App& parent, Invocation& invocation, const std::string& name, const std::string& summary, std::function<int()> run) {
+CLI::App* add_command(CLI::App& parent, Invocation& invocation, const std::string& name, const std::string& summary,
+                      std::function<int()> run) {
   CLI::App* command = parent.add_subcommand(name, summary);
   auto& common = invocation.common;
   command->add_flag("--json", common.json, "one JSON document on stdout");
   command->add_flag("--quiet", common.quiet, "only warnings and errors on stderr");
   command->add_flag("--verbose", common.verbose, "more on stderr");
-  command->add_option("--color", invocation.color, "colours on stderr: auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
+  command->add_option("--color", invocation.color, "colours on stderr: auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
   command->add_option("--device", common.device, "auto, cpu, cuda or cuda:N")->check(CLI::Validator(check_device, "DEVICE"));
   command->add_option("--dtype", common.dtype, "float32, bfloat16 or float16 (also fp32, bf16, fp16)")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16", "fp32", "bf16", "fp16"}))
@@ -48,7 +50,9 @@ void require_path(const std::string& path, const std::string& option) {
   const fs::path absolute = fs::absolute(path, ignored);
   std::vector<std::string> neighbours;
   for (const auto& entry : fs::directory_iterator(absolute.parent_path(), ignored)) neighbours.push_back(entry.path().filename().string());
-  throw UsageError(option + ": there is no such file or directory").at(absolute.string()).nearest(nearest_name(absolute.filename().string(), neighbours));
+  throw UsageError(option + ": there is no such file or directory")
+      .at(absolute.string())
+      .nearest(nearest_name(absolute.filename().string(), neighbours));
 }
 
 }  // namespace graft::cli

@@ -16,7 +16,8 @@ struct Invocation {
 };
 
 /// Adds --json, --quiet, --verbose, --color, --device, --dtype to a subcommand and makes `run` what happens when it is chosen.
-CLI::App* add_command(CLI::App& parent, Invocation& invocation, const std::string& name, const std::string& summary, std::function<int()> run);
+CLI::App* add_command(CLI::App& parent, Invocation& invocation, const std::string& name, const std::string& summary,
+                      std::function<int()> run);
 
 // One function per subcommand, each in the file of its name.
 void add_train(CLI::App& root, Invocation& invocation);

@@ -17,9 +17,12 @@ void add_eval(CLI::App& root, Invocation& invocation) {
   });
   add_model_options(command, *request);
   command->add_option("--data", request->data, "data file (.jsonl or .json)")->required();
-  command->add_option("--format", request->format, "messages, sharegpt, alpaca, prompt_completion, text or tokens; recognised from the first line when absent")
+  command
+      ->add_option("--format", request->format,
+                   "messages, sharegpt, alpaca, prompt_completion, text or tokens; recognised from the first line when absent")
       ->check(CLI::IsMember({"messages", "sharegpt", "alpaca", "prompt_completion", "text", "tokens"}));
-  command->add_option("--max-length", request->max_length, "longer samples are cut on the right; default: what the model allows")->check(CLI::Range(1, 1 << 24));
+  command->add_option("--max-length", request->max_length, "longer samples are cut on the right; default: what the model allows")
+      ->check(CLI::Range(1, 1 << 24));
 }
 
 }  // namespace graft::cli

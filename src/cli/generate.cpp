@@ -14,12 +14,17 @@ void add_generate(CLI::App& root, Invocation& invocation) {
   add_model_options(command, *request);
   auto* prompt_option = command->add_option("--prompt", *prompt, "text to continue");
   auto* chat = command->add_option("--chat", request->chat_file, "JSON file with a list of messages");
-  auto* input = command->add_option("--input", request->input, "JSONL file: {\"prompt\":…}, {\"text\":…}, {\"tokens\":[…]} or {\"messages\":[…]} per line");
+  auto* input = command->add_option("--input", request->input,
+                                    "JSONL file: {\"prompt\":…}, {\"text\":…}, {\"tokens\":[…]} or {\"messages\":[…]} per line");
   prompt_option->excludes(chat)->excludes(input);
   chat->excludes(input);
-  command->add_option("--max-new-tokens", request->max_new_tokens, "stop after this many tokens")->check(CLI::Range(1, 1 << 24))->capture_default_str();
+  command->add_option("--max-new-tokens", request->max_new_tokens, "stop after this many tokens")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
   command->add_option("--temperature", request->temperature, "0 is greedy")->check(CLI::Range(0.0, 1000.0))->capture_default_str();
-  command->add_option("--top-p", request->top_p, "keep the smallest set of tokens with this probability")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  command->add_option("--top-p", request->top_p, "keep the smallest set of tokens with this probability")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command->add_option("--seed", request->seed, "seed of the sampling")->capture_default_str();
   command->callback([request, prompt, prompt_option, chat, input, &invocation] {
     invocation.run = [=, &invocation] {

@@ -49,7 +49,8 @@ std::string version_of(const fs::path& lib) {
 }
 
 bool preload(const fs::path& lib) {
-  return ::dlopen((lib / "libc10.so").c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr && ::dlopen((lib / "libtorch_cpu.so").c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr;
+  return ::dlopen((lib / "libc10.so").c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr &&
+         ::dlopen((lib / "libtorch_cpu.so").c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr;
 }
 
 void* open_jobs() {
@@ -58,7 +59,9 @@ void* open_jobs() {
     std::error_code ignored;
     if (fs::exists(path, ignored)) return ::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   }
-  throw InternalError("libgraft_app.so is not beside this executable").at(exe.string()).hint("build or unpack graft again; bin/ and lib/ belong together");
+  throw InternalError("libgraft_app.so is not beside this executable")
+      .at(exe.string())
+      .hint("build or unpack graft again; bin/ and lib/ belong together");
 }
 
 void* open_jobs_with_libtorch() {

@@ -48,11 +48,14 @@ int report_usage(const CLI::App& root, const CLI::ParseError& error, int argc, c
     const bool known = std::find(names.begin(), names.end(), word) != names.end() || word == command->get_name();
     if (known) continue;
     // A misspelt option often shows as another option that is missing: name the cause.
-    if (starts_with(word, "--") && word.size() > 2) wrong = word, message = "unknown option " + word;
-    else if (message.find(word) != std::string::npos) wrong = word;
+    if (starts_with(word, "--") && word.size() > 2)
+      wrong = word, message = "unknown option " + word;
+    else if (message.find(word) != std::string::npos)
+      wrong = word;
   }
   std::string path = command->get_name();
-  for (const CLI::App* parent = command->get_parent(); parent != nullptr; parent = parent->get_parent()) path = parent->get_name() + " " + path;
+  for (const CLI::App* parent = command->get_parent(); parent != nullptr; parent = parent->get_parent())
+    path = parent->get_name() + " " + path;
   log::error(UsageError(message).nearest(wrong.empty() ? "" : nearest_name(wrong, names)).hint(path + " --help").what());
   return code(ExitCode::kUsage);
 }
@@ -104,6 +107,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return graft::cli::report(graft::InternalError("out of memory").hint("close other programs or use a smaller input"));
   } catch (const std::exception& error) {
-    return graft::cli::report(graft::InternalError(std::string("unexpected: ") + error.what()).hint("this is a bug in graft; please report it with the command line"));
+    return graft::cli::report(graft::InternalError(std::string("unexpected: ") + error.what())
+                                  .hint("this is a bug in graft; please report it with the command line"));
   }
 }

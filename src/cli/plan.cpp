@@ -21,8 +21,10 @@ int run_plan(const Arguments& arguments, const app::CommonOptions& common) {
   const auto data = app::load_run_data(recipe);
   const auto plan = app::make_plan(recipe, data, would_use_gpu(recipe.runtime.device));
   app::check_budget(recipe, plan);
-  if (common.json) std::cout << dump_json(app::plan_json(recipe, plan), 2) << '\n';
-  else std::cout << app::plan_text(recipe, plan);
+  if (common.json)
+    std::cout << dump_json(app::plan_json(recipe, plan), 2) << '\n';
+  else
+    std::cout << app::plan_text(recipe, plan);
   return 0;
 }
 

@@ -32,10 +32,13 @@ void add_recipe(CLI::App& root, Invocation& invocation) {
   add_command(*group, invocation, "list", "names of the shipped recipes", [&common] { return list_recipes(common.json); });
 
   auto name = std::make_shared<std::string>();
-  add_command(*group, invocation, "show", "print a shipped recipe ('reference': every key, commented)", [name] {
-    std::cout << recipe::shipped_text(*name);
-    return 0;
-  })->add_option("NAME", *name, "as in `graft recipe list`")->required();
+  add_command(*group, invocation, "show", "print a shipped recipe ('reference': every key, commented)",
+              [name] {
+                std::cout << recipe::shipped_text(*name);
+                return 0;
+              })
+      ->add_option("NAME", *name, "as in `graft recipe list`")
+      ->required();
 
   auto destination = std::make_shared<std::string>();
   CLI::App* copy = add_command(*group, invocation, "copy", "copy a shipped recipe to a file of your own", [name, destination] {

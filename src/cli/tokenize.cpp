@@ -12,7 +12,9 @@ void add_tokenize(CLI::App& root, Invocation& invocation) {
   auto text = std::make_shared<std::string>();
   auto* command = add_command(root, invocation, "tokenize", "text to token ids and back, exactly as in training", nullptr);
   command->add_option("--model", options->model, "model directory (or a tokenizer.json)")->required();
-  auto* file = command->add_option("--file", options->file, "JSONL file: {\"text\":…} or {\"messages\":[…],\"add_generation_prompt\":bool} per line; with --decode: one JSON array of ids per line");
+  auto* file = command->add_option("--file", options->file,
+                                   "JSONL file: {\"text\":…} or {\"messages\":[…],\"add_generation_prompt\":bool} per line; with --decode: "
+                                   "one JSON array of ids per line");
   auto* direct = command->add_option("TEXT", *text, "the text itself; with --decode a JSON array of ids");
   direct->excludes(file);
   command->add_flag("--no-special", options->no_special, "leave out what the post-processor adds (BOS and the like)");

@@ -11,7 +11,8 @@ TEST_CASE("nearest_name finds a slip of the fingers and stays silent otherwise",
 
 TEST_CASE("is_valid_utf8 refuses overlong forms, surrogates and cut sequences", "[base]") {
   REQUIRE(graft::is_valid_utf8("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80"));
-  for (const char* bad : {"\xC0\x80", "\xED\xA0\x80", "\xE2\x82", "\xF4\x90\x80\x80", "\xFF", "\x80"}) REQUIRE_FALSE(graft::is_valid_utf8(bad));
+  for (const char* bad : {"\xC0\x80", "\xED\xA0\x80", "\xE2\x82", "\xF4\x90\x80\x80", "\xFF", "\x80"})
+    REQUIRE_FALSE(graft::is_valid_utf8(bad));
 }
 
 TEST_CASE("sizes and counts read like a person writes them", "[base]") {

@@ -14,9 +14,14 @@ namespace graft::app {
 namespace {
 
 Json module_json(const io::AdapterModule& module) {
-  return {{"name", module.name},       {"rank", module.rank},       {"alpha", module.alpha},
-          {"scale", module.scale},     {"a_shape", module.a_shape}, {"b_shape", module.b_shape},
-          {"dtype", io::to_string(module.dtype)}, {"parameters", module.parameters}};
+  return {{"name", module.name},
+          {"rank", module.rank},
+          {"alpha", module.alpha},
+          {"scale", module.scale},
+          {"a_shape", module.a_shape},
+          {"b_shape", module.b_shape},
+          {"dtype", io::to_string(module.dtype)},
+          {"parameters", module.parameters}};
 }
 
 std::optional<io::AdapterBase> base_of(const std::string& model) {
@@ -35,7 +40,8 @@ void print_adapter_facts(const std::string& directory, bool json, std::ostream& 
   if (json) {
     Json modules = Json::array(), whole = Json::array();
     for (const auto& module : facts.modules) modules.push_back(module_json(module));
-    for (const auto& tensor : facts.whole) whole.push_back({{"name", tensor.name}, {"shape", tensor.shape}, {"dtype", io::to_string(tensor.dtype)}});
+    for (const auto& tensor : facts.whole)
+      whole.push_back({{"name", tensor.name}, {"shape", tensor.shape}, {"dtype", io::to_string(tensor.dtype)}});
     out << dump_json({{"directory", directory},
                       {"rank", facts.config.r},
                       {"alpha", facts.config.lora_alpha},
@@ -56,17 +62,20 @@ void print_adapter_facts(const std::string& directory, bool json, std::ostream& 
   }
   std::vector<std::string> rank_names;
   for (const int64_t rank : ranks) rank_names.push_back(std::to_string(rank));
-  out << "adapter     LoRA, rank " << enumerate(rank_names) << ", alpha " << facts.config.lora_alpha << (facts.config.use_rslora ? ", rank-stabilized" : "") << '\n'
+  out << "adapter     LoRA, rank " << enumerate(rank_names) << ", alpha " << facts.config.lora_alpha
+      << (facts.config.use_rslora ? ", rank-stabilized" : "") << '\n'
       << "base        " << facts.config.base_model_name_or_path << '\n'
       << "modules     " << facts.modules.size() << ": " << enumerate({leaves.begin(), leaves.end()}) << '\n'
-      << "parameters  " << format_count(facts.parameters) << " (" << format_bytes(static_cast<double>(facts.bytes)) << ", " << enumerate(facts.dtypes) << ")\n";
+      << "parameters  " << format_count(facts.parameters) << " (" << format_bytes(static_cast<double>(facts.bytes)) << ", "
+      << enumerate(facts.dtypes) << ")\n";
   for (const auto& tensor : facts.whole) out << "full copy   " << tensor.name << '\n';
   for (const auto& name : facts.odd) out << "other       " << name << '\n';
   for (const auto& problem : facts.problems) out << "problem     " << problem << '\n';
   for (const auto& warning : facts.warnings) out << "warning     " << warning << '\n';
 }
 
-bool print_adapter_check(const std::string& directory, const std::vector<std::string>& consumers, const std::string& model, bool json, std::ostream& out) {
+bool print_adapter_check(const std::string& directory, const std::vector<std::string>& consumers, const std::string& model, bool json,
+                         std::ostream& out) {
   const auto verdicts = io::check_adapter(io::inspect_adapter(directory), consumers, base_of(model));
   bool all_ok = true;
   Json document = Json::object();
@@ -75,8 +84,11 @@ bool print_adapter_check(const std::string& directory, const std::vector<std::st
     Json findings = Json::array();
     if (!json) out << verdict.consumer << ": " << (verdict.ok() ? "ok" : "no") << '\n';
     for (const auto& finding : verdict.findings) {
-      findings.push_back({{"blocks", finding.blocks}, {"subject", finding.subject}, {"why", finding.why}, {"what_to_do", finding.what_to_do}});
-      if (!json) out << "  " << (finding.blocks ? "blocks: " : "note:   ") << finding.subject << ": " << finding.why << "\n          " << finding.what_to_do << '\n';
+      findings.push_back(
+          {{"blocks", finding.blocks}, {"subject", finding.subject}, {"why", finding.why}, {"what_to_do", finding.what_to_do}});
+      if (!json)
+        out << "  " << (finding.blocks ? "blocks: " : "note:   ") << finding.subject << ": " << finding.why << "\n          "
+            << finding.what_to_do << '\n';
     }
     document[verdict.consumer] = {{"ok", verdict.ok()}, {"findings", findings}};
   }

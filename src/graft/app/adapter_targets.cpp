@@ -21,14 +21,18 @@ std::vector<AdaptedModule> adaptable(const models::DecoderOptions& decoder) {
   return all;
 }
 
-[[noreturn]] void refuse(const recipe::Recipe& recipe, const std::string& key, const std::string& entry, const std::vector<AdaptedModule>& all) {
+[[noreturn]] void refuse(const recipe::Recipe& recipe, const std::string& key, const std::string& entry,
+                         const std::vector<AdaptedModule>& all) {
   std::set<std::string> leaves;
   for (const auto& module : all) leaves.insert(detail::leaf_of(module.name));
   std::vector<std::string> names(leaves.begin(), leaves.end());
   auto candidates = names;
   candidates.insert(candidates.end(), detail::target_kinds().begin(), detail::target_kinds().end());
   for (const auto& module : all) candidates.push_back(module.name);
-  throw RecipeError(key + ": \"" + entry + "\" matches no module of this model").at(recipe.place_of(key)).nearest(nearest_name(entry, candidates)).hint("its modules are " + enumerate(names));
+  throw RecipeError(key + ": \"" + entry + "\" matches no module of this model")
+      .at(recipe.place_of(key))
+      .nearest(nearest_name(entry, candidates))
+      .hint("its modules are " + enumerate(names));
 }
 
 // A container's name stands for what is inside it, as in `exclude: [mlp]`.
@@ -55,12 +59,14 @@ std::set<std::string> chosen_names(const recipe::Recipe& recipe, const std::vect
                                : NamePattern(entry, "adapter.target").matches(module.name);
       if (wanted) chosen.insert(module.name);
     }
-    if (chosen.size() == before && !std::any_of(all.begin(), all.end(), [&](const auto& m) { return !kind && NamePattern(entry, "adapter.target").matches(m.name); }))
+    if (chosen.size() == before &&
+        !std::any_of(all.begin(), all.end(), [&](const auto& m) { return !kind && NamePattern(entry, "adapter.target").matches(m.name); }))
       refuse(recipe, "adapter.target", entry, all);
   }
   for (const auto& entry : recipe.adapter.exclude) {
     const NamePattern pattern(entry, "adapter.exclude");
-    if (!std::any_of(all.begin(), all.end(), [&](const auto& module) { return excludes(pattern, module.name); })) refuse(recipe, "adapter.exclude", entry, all);
+    if (!std::any_of(all.begin(), all.end(), [&](const auto& module) { return excludes(pattern, module.name); }))
+      refuse(recipe, "adapter.exclude", entry, all);
     for (auto it = chosen.begin(); it != chosen.end();) it = excludes(pattern, *it) ? chosen.erase(it) : std::next(it);
   }
   return chosen;
@@ -70,7 +76,10 @@ void keep_layers(const recipe::Recipe& recipe, int64_t layers, std::set<std::str
   if (recipe.adapter.layers.empty()) return;
   const std::set<int64_t> wanted(recipe.adapter.layers.begin(), recipe.adapter.layers.end());
   for (const int64_t layer : wanted)
-    if (layer >= layers) throw RecipeError("adapter.layers: there is no layer " + std::to_string(layer) + "; the model has layers 0 to " + std::to_string(layers - 1)).at(recipe.place_of("adapter.layers"));
+    if (layer >= layers)
+      throw RecipeError("adapter.layers: there is no layer " + std::to_string(layer) + "; the model has layers 0 to " +
+                        std::to_string(layers - 1))
+          .at(recipe.place_of("adapter.layers"));
   for (auto it = chosen->begin(); it != chosen->end();) it = wanted.count(layer_of(*it)) > 0 ? std::next(it) : chosen->erase(it);
 }
 
@@ -93,7 +102,8 @@ std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const m
       }
     result.push_back(std::move(module));
   }
-  if (result.empty()) throw RecipeError("adapter.target, exclude and layers together leave no module to adapt").at(recipe.place_of("adapter.target"));
+  if (result.empty())
+    throw RecipeError("adapter.target, exclude and layers together leave no module to adapt").at(recipe.place_of("adapter.target"));
   return result;
 }
 

@@ -23,8 +23,10 @@ DriverFacts ask_driver() {
   const auto count_devices = symbol<int(int*)>(library.get(), "cuDeviceGetCount");
   const auto device_name = symbol<int(char*, int, int)>(library.get(), "cuDeviceGetName");
   const auto device_memory = symbol<int(size_t*, int)>(library.get(), "cuDeviceTotalMem_v2");
-  if (init == nullptr || count_devices == nullptr || device_name == nullptr || device_memory == nullptr) return facts.problem = "libcuda.so.1 lacks expected functions", facts;
-  if (const int status = init(0); status != 0) return facts.problem = "the NVIDIA driver refuses to start (cuInit: error " + std::to_string(status) + ")", facts;
+  if (init == nullptr || count_devices == nullptr || device_name == nullptr || device_memory == nullptr)
+    return facts.problem = "libcuda.so.1 lacks expected functions", facts;
+  if (const int status = init(0); status != 0)
+    return facts.problem = "the NVIDIA driver refuses to start (cuInit: error " + std::to_string(status) + ")", facts;
   int count = 0;
   if (count_devices(&count) != 0) return facts.problem = "the NVIDIA driver does not say how many devices there are", facts;
   for (int i = 0; i < count; ++i) {

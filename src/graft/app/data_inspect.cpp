@@ -32,8 +32,10 @@ std::string marked_text(const text::Tokenizer& tokenizer, const data::Batch& bat
     while (end < batch.ids.size() && (batch.labels[end] >= 0) == trained) ++end;
     const auto first = batch.ids.begin() + static_cast<std::ptrdiff_t>(begin), last = batch.ids.begin() + static_cast<std::ptrdiff_t>(end);
     const std::string piece = tokenizer.decode(std::vector<int32_t>(first, last));
-    if (color) out += (trained ? "\033[32m" : "\033[2m") + piece + "\033[0m";
-    else out += trained ? "[[" + piece + "]]" : piece;
+    if (color)
+      out += (trained ? "\033[32m" : "\033[2m") + piece + "\033[0m";
+    else
+      out += trained ? "[[" + piece + "]]" : piece;
     begin = end;
   }
   return out;
@@ -52,7 +54,8 @@ void inspect_data(const recipe::Recipe& recipe, int64_t limit, bool json, bool c
     if (json) {
       Json sample = {{"place", run.train->place(index)}};
       if (run.tokenizer) sample["text"] = run.tokenizer->decode(batch.ids);
-      sample.update({{"ids", batch.ids}, {"labels", batch.labels}, {"position_ids", batch.position_ids}, {"document_ids", batch.document_ids}});
+      sample.update(
+          {{"ids", batch.ids}, {"labels", batch.labels}, {"position_ids", batch.position_ids}, {"document_ids", batch.document_ids}});
       samples.push_back(std::move(sample));
     } else {
       out << "── " << run.train->place(index) << ": " << batch.tokens << " tokens, " << batch.supervised_tokens << " carry loss\n";
@@ -63,9 +66,10 @@ void inspect_data(const recipe::Recipe& recipe, int64_t limit, bool json, bool c
   if (json) {
     out << dump_json({{"samples", samples}, {"statistics", statistics_json(statistics)}}) << '\n';
   } else {
-    out << "── " << format_count(statistics.samples) << " samples, " << format_count(statistics.tokens) << " tokens, " << format_count(statistics.supervised_tokens)
-        << " carry loss; longest " << statistics.longest << "; dropped: " << statistics.dropped_long << " too long, " << statistics.dropped_unsupervised
-        << " without a token to train on, " << statistics.skipped_bad << " bad\n";
+    out << "── " << format_count(statistics.samples) << " samples, " << format_count(statistics.tokens) << " tokens, "
+        << format_count(statistics.supervised_tokens) << " carry loss; longest " << statistics.longest
+        << "; dropped: " << statistics.dropped_long << " too long, " << statistics.dropped_unsupervised << " without a token to train on, "
+        << statistics.skipped_bad << " bad\n";
   }
 }
 

@@ -43,7 +43,9 @@ Check check_disk() {
 Check check_threads() {
   const int threads = at::get_num_threads();
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  return {"threads", threads <= cores, std::to_string(threads) + " of " + std::to_string(cores) + " processors" + (threads <= cores ? "" : ": lower OMP_NUM_THREADS, they are in each other's way")};
+  return {"threads", threads <= cores,
+          std::to_string(threads) + " of " + std::to_string(cores) + " processors" +
+              (threads <= cores ? "" : ": lower OMP_NUM_THREADS, they are in each other's way")};
 }
 
 // The one mechanism everything rests on: an adapted weight answers a plain torch::nn::Linear, with gradients, in this process.
@@ -59,7 +61,8 @@ Check check_adapted_weight(at::Device device) {
     bool learns = true;
     for (const auto& parameter : adapters.parameters()) learns = learns && parameter.grad().defined();
     const bool same = at::equal(before, after);
-    return {"adapted weight on " + device.str(), same && learns, same && learns ? "attach changes nothing at the start and gradients arrive" : "outputs or gradients are wrong"};
+    return {"adapted weight on " + device.str(), same && learns,
+            same && learns ? "attach changes nothing at the start and gradients arrive" : "outputs or gradients are wrong"};
   } catch (const std::exception& error) {
     return {"adapted weight on " + device.str(), false, error.what()};
   }
@@ -69,7 +72,8 @@ std::vector<Check> gpu_checks() {
   std::vector<Check> checks;
   const DriverFacts driver = ask_driver();
   if (driver.gpus.empty()) return {{"GPU", true, "none: " + (driver.problem.empty() ? "the driver sees no device" : driver.problem)}};
-  for (const auto& gpu : driver.gpus) checks.push_back({"GPU", true, gpu.name + ", " + format_bytes(static_cast<double>(gpu.memory_bytes))});
+  for (const auto& gpu : driver.gpus)
+    checks.push_back({"GPU", true, gpu.name + ", " + format_bytes(static_cast<double>(gpu.memory_bytes))});
   try {
     const at::Device device = resolve_device("cuda");
     checks.push_back({"LibTorch on the GPU", true, "usable"});
@@ -97,8 +101,10 @@ int run_doctor_job(const JobRequest& request) {
   Json list = Json::array();
   for (const auto& check : checks) {
     healthy = healthy && check.ok;
-    if (request.common.json) list.push_back({{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
-    else std::cout << (check.ok ? "ok    " : "TRAP  ") << check.name << ": " << check.detail << '\n';
+    if (request.common.json)
+      list.push_back({{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
+    else
+      std::cout << (check.ok ? "ok    " : "TRAP  ") << check.name << ": " << check.detail << '\n';
   }
   if (request.common.json) std::cout << dump_json({{"healthy", healthy}, {"checks", list}}, 2) << '\n';
   return 0;

@@ -39,10 +39,13 @@ std::string recognise_format(const std::string& path) {
     for (const auto& field : format.required) fits = fits && first.is_object() && first.contains(field);
     if (fits) return format.name;
   }
-  throw DataError("the first row fits no known format; its keys are " + enumerate(keys)).at(path).hint("name one with --format: " + enumerate(data::format_names()));
+  throw DataError("the first row fits no known format; its keys are " + enumerate(keys))
+      .at(path)
+      .hint("name one with --format: " + enumerate(data::format_names()));
 }
 
-data::Dataset build_dataset(const JobRequest& request, const models::DecoderOptions& decoder, const text::Tokenizer* tokenizer, const text::ChatTemplate* chat_template) {
+data::Dataset build_dataset(const JobRequest& request, const models::DecoderOptions& decoder, const text::Tokenizer* tokenizer,
+                            const text::ChatTemplate* chat_template) {
   data::DatasetOptions options;
   options.sources.resize(1);
   options.sources[0].path = request.data;
@@ -68,7 +71,8 @@ std::unique_ptr<text::ChatTemplate> find_template(const std::string& model) {
 int run_eval_job(const JobRequest& request) {
   const auto options = read_options(request);
   std::unique_ptr<text::Tokenizer> tokenizer;
-  if (fs::exists(fs::path(request.model) / "tokenizer.json")) tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::load(request.model));
+  if (fs::exists(fs::path(request.model) / "tokenizer.json"))
+    tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::load(request.model));
   const auto chat_template = tokenizer ? find_template(request.model) : nullptr;
   const auto dataset = build_dataset(request, options, tokenizer.get(), chat_template.get());
 
@@ -81,7 +85,8 @@ int run_eval_job(const JobRequest& request) {
   const data::BatchPlan plan(dataset, dataset.split(0.0, 0).first, batching);
   const auto loss = [&](const train::DeviceBatch& batch) {
     const auto hidden = decoder->hidden_states(batch.ids, {batch.position_ids, batch.document_ids});
-    const auto result = ops::linear_cross_entropy(hidden.reshape({-1, hidden.size(-1)}), decoder->output_weight(), batch.targets.reshape(-1), batch.supervised_rows, /*correct=*/true);
+    const auto result = ops::linear_cross_entropy(hidden.reshape({-1, hidden.size(-1)}), decoder->output_weight(),
+                                                  batch.targets.reshape(-1), batch.supervised_rows, /*correct=*/true);
     return train::LossResult{result.loss_sum, result.correct};
   };
   const auto found = train::evaluate(loss, plan.all_batches(), decoder->device());
@@ -98,8 +103,9 @@ int run_eval_job(const JobRequest& request) {
               << '\n';
   } else {
     char text[200];
-    std::snprintf(text, sizeof text, "loss %.6f   perplexity %.4f   accuracy %.4f   %s samples, %s tokens, %s carry loss", found.loss(), std::exp(found.loss()), found.accuracy(),
-                  format_count(statistics.samples).c_str(), format_count(found.tokens).c_str(), format_count(found.supervised_tokens).c_str());
+    std::snprintf(text, sizeof text, "loss %.6f   perplexity %.4f   accuracy %.4f   %s samples, %s tokens, %s carry loss", found.loss(),
+                  std::exp(found.loss()), found.accuracy(), format_count(statistics.samples).c_str(), format_count(found.tokens).c_str(),
+                  format_count(found.supervised_tokens).c_str());
     std::cout << text << '\n';
   }
   if (statistics.truncated > 0) log::warning(format_count(statistics.truncated) + " samples were cut to the maximum length");

@@ -31,7 +31,7 @@ struct JobRequest {
   int64_t max_new_tokens = 128;
   double temperature = 0, top_p = 1;
   uint64_t seed = 42;
-  bool logits = false;                 ///< score
+  bool logits = false;  ///< score
 };
 
 }  // namespace graft::app

@@ -23,7 +23,9 @@ namespace {
 constexpr const char* kHead = "lm_head.weight";
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 
-bool is_floating(io::DType dtype) { return dtype == io::DType::kF32 || dtype == io::DType::kF16 || dtype == io::DType::kBF16 || dtype == io::DType::kF64; }
+bool is_floating(io::DType dtype) {
+  return dtype == io::DType::kF32 || dtype == io::DType::kF16 || dtype == io::DType::kBF16 || dtype == io::DType::kF64;
+}
 
 std::optional<io::DType> target_dtype(const std::string& name) {
   if (name == "fp32") return io::DType::kF32;
@@ -35,7 +37,11 @@ std::optional<io::DType> target_dtype(const std::string& name) {
 class Merger {
  public:
   Merger(const fs::path& model, const fs::path& adapter, const std::string& dtype)
-      : model_(model), delta_(adapter), config_(parse_json(model_.config_text(), (model / "config.json").string())), dtype_name_(dtype), dtype_(target_dtype(dtype)) {
+      : model_(model),
+        delta_(adapter),
+        config_(parse_json(model_.config_text(), (model / "config.json").string())),
+        dtype_name_(dtype),
+        dtype_(target_dtype(dtype)) {
     for (const auto& warning : delta_.warnings()) log::warning(warning);
     tied_ = config_.value("tie_word_embeddings", false) && model_.find(kEmbedding).has_value();
     report_.untied = tied_ && (changes(kHead) || changes(kEmbedding));
@@ -43,7 +49,8 @@ class Merger {
   }
 
   MergeReport write(const fs::path& output) {
-    if (fs::exists(output) && !fs::is_empty(output)) throw InUseError("the output directory holds files already").at(fs::absolute(output).string()).hint("name a new directory");
+    if (fs::exists(output) && !fs::is_empty(output))
+      throw InUseError("the output directory holds files already").at(fs::absolute(output).string()).hint("name a new directory");
     io::AtomicDirectory directory(output);
     copy_small_files(directory.path());
     write_weights(directory.path() / "model.safetensors");
@@ -62,7 +69,11 @@ class Merger {
     std::vector<std::string> names = model_.tensor_names();
     if (tied_) names.emplace_back(kHead);
     const auto check = [&](const std::string& name) {
-      if (!model_.find(source_of(name))) throw DataError("the adapter changes a tensor that the base does not have").at(name).nearest(nearest_name(name, names)).hint("is this the adapter's own base model?");
+      if (!model_.find(source_of(name)))
+        throw DataError("the adapter changes a tensor that the base does not have")
+            .at(name)
+            .nearest(nearest_name(name, names))
+            .hint("is this the adapter's own base model?");
     };
     for (const auto& name : delta_.updated()) check(name);
     for (const auto& [name, tensor] : delta_.replaced()) {
@@ -111,20 +122,26 @@ class Merger {
     const at::Tensor base = io::view(*source.file, *source.entry);
     if (delta_.updated().count(entry.name) == 0) return base.to(dtype).contiguous();
     const at::Tensor update = delta_.update(entry.name);
-    if (update.sizes() != base.sizes()) throw DataError("the adapter's update is " + std::to_string(update.size(0)) + " x " + std::to_string(update.size(1)) + ", the base's weight is not").at(entry.name);
+    if (update.sizes() != base.sizes())
+      throw DataError("the adapter's update is " + std::to_string(update.size(0)) + " x " + std::to_string(update.size(1)) +
+                      ", the base's weight is not")
+          .at(entry.name);
     const at::Tensor sum = base.to(at::kFloat) + update;
     at::Tensor rounded = sum.to(dtype).contiguous();
-    if (!at::isfinite(rounded).all().item<bool>()) throw DataError("the merged weight is not finite").at(entry.name).hint("merge with --dtype float32 or bfloat16");
+    if (!at::isfinite(rounded).all().item<bool>())
+      throw DataError("the merged weight is not finite").at(entry.name).hint("merge with --dtype float32 or bfloat16");
     measure(entry.name, sum, rounded, update);
     return rounded;
   }
 
   void measure(const std::string& name, const at::Tensor& sum, const at::Tensor& rounded, const at::Tensor& update) {
-    const double error = (rounded.to(at::kFloat) - sum).square().sum(at::kDouble).item<double>(), size = update.square().sum(at::kDouble).item<double>();
+    const double error = (rounded.to(at::kFloat) - sum).square().sum(at::kDouble).item<double>(),
+                 size = update.square().sum(at::kDouble).item<double>();
     error_squares_ += error, update_squares_ += size;
     ++report_.merged_modules;
     const double loss = size > 0 ? std::sqrt(error / size) : 0;
-    if (loss >= report_.worst_loss) report_.worst_loss = loss, report_.worst_module = name.substr(0, name.size() - std::string_view(".weight").size());
+    if (loss >= report_.worst_loss)
+      report_.worst_loss = loss, report_.worst_module = name.substr(0, name.size() - std::string_view(".weight").size());
   }
 
   void copy_small_files(const fs::path& output) {

@@ -22,8 +22,8 @@ int run_merge_job(const JobRequest& request) {
               << '\n';
   } else {
     char text[160];
-    std::snprintf(text, sizeof text, "merged %lld modules; rounding took %.2g of the adapter's effect (worst %.2g at %s)", static_cast<long long>(report.merged_modules),
-                  report.loss, report.worst_loss, report.worst_module.c_str());
+    std::snprintf(text, sizeof text, "merged %lld modules; rounding took %.2g of the adapter's effect (worst %.2g at %s)",
+                  static_cast<long long>(report.merged_modules), report.loss, report.worst_loss, report.worst_module.c_str());
     log::info(text);
     std::cout << request.output << '\n';
   }

@@ -35,7 +35,9 @@ train::MemoryInputs memory_inputs(const recipe::Recipe& recipe, const RunData& d
   in.ranks_per_layer = ranks;
   in.micro_rows = recipe.batch.micro_sequences;
   in.length = recipe.data.packing == "none" ? std::min(data.max_length, data.train->statistics().longest) : data.max_length;
-  in.recompute_every = recipe.memory.checkpointing == "none" ? 0 : recipe.memory.checkpointing == "full" ? 1 : recipe.memory.checkpointing_every;
+  in.recompute_every = recipe.memory.checkpointing == "none"   ? 0
+                       : recipe.memory.checkpointing == "full" ? 1
+                                                               : recipe.memory.checkpointing_every;
   in.loss_chunk_rows = recipe.memory.loss_chunk.value_or(0);
   in.cuda = cuda;
   return in;
@@ -61,7 +63,9 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
   const auto epoch = data.train_plan->summary(0);
   plan.tokens_per_epoch = epoch.tokens;
   plan.packing_efficiency = epoch.packing_efficiency;
-  plan.supervised_tokens_per_epoch = static_cast<int64_t>(static_cast<double>(statistics.supervised_tokens) * static_cast<double>(epoch.tokens) / static_cast<double>(std::max<int64_t>(statistics.tokens, 1)));
+  plan.supervised_tokens_per_epoch =
+      static_cast<int64_t>(static_cast<double>(statistics.supervised_tokens) * static_cast<double>(epoch.tokens) /
+                           static_cast<double>(std::max<int64_t>(statistics.tokens, 1)));
   plan.max_length = data.max_length;
   plan.total_parameters = models::parameter_count(data.decoder);
   int64_t ranks = 0;
@@ -72,7 +76,8 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
     plan.adapted_modules = static_cast<int64_t>(modules.size());
     for (const auto& module : modules) plan.trainable_parameters += module.parameters();
     ranks = ranks_per_layer(modules, data.decoder.layers);
-    if (!recipe.adapter.modules_to_save.empty()) plan.warnings.push_back("adapter.modules_to_save: vLLM and llama.cpp refuse adapters with full copies of modules");
+    if (!recipe.adapter.modules_to_save.empty())
+      plan.warnings.push_back("adapter.modules_to_save: vLLM and llama.cpp refuse adapters with full copies of modules");
   }
   if (plan.supervised_tokens_per_epoch * 100 < plan.tokens_per_epoch)
     plan.warnings.push_back("less than 1 % of the tokens carry loss: is data.train_on what you mean? `graft data inspect` shows them");
@@ -119,9 +124,10 @@ Json plan_json(const recipe::Recipe& recipe, const PlanReport& plan) {
 std::string plan_text(const recipe::Recipe& recipe, const PlanReport& plan) {
   const auto count = [](int64_t n) { return format_count(n); };
   std::string text = recipe::resolved_yaml(recipe) + "\n";
-  text += "samples     " + count(plan.train_samples) + " to train on, " + count(plan.eval_samples) + " to evaluate, " + count(plan.dropped_samples) + " dropped\n";
-  text += "tokens      " + count(plan.tokens_per_epoch) + " an epoch, " + count(plan.supervised_tokens_per_epoch) + " of them carry loss; rows of " + count(plan.max_length) + " are " +
-          percent(plan.packing_efficiency) + " full\n";
+  text += "samples     " + count(plan.train_samples) + " to train on, " + count(plan.eval_samples) + " to evaluate, " +
+          count(plan.dropped_samples) + " dropped\n";
+  text += "tokens      " + count(plan.tokens_per_epoch) + " an epoch, " + count(plan.supervised_tokens_per_epoch) +
+          " of them carry loss; rows of " + count(plan.max_length) + " are " + percent(plan.packing_efficiency) + " full\n";
   text += "steps       " + count(plan.steps) + " (" + count(static_cast<int64_t>(plan.steps_per_epoch)) + " an epoch)\n";
   text += "parameters  " + count(plan.trainable_parameters) + " trained of " + count(plan.total_parameters) + " (" +
           percent(static_cast<double>(plan.trainable_parameters) / static_cast<double>(std::max<int64_t>(plan.total_parameters, 1))) + ")";

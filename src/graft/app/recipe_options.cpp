@@ -43,7 +43,8 @@ LoraOptions lora_options(const recipe::Recipe& recipe) {
   return options;
 }
 
-train::TrainerOptions trainer_options(const recipe::Recipe& recipe, int64_t steps, double steps_per_epoch, bool has_evaluation, at::Device device) {
+train::TrainerOptions trainer_options(const recipe::Recipe& recipe, int64_t steps, double steps_per_epoch, bool has_evaluation,
+                                      at::Device device) {
   const auto& optimizer = recipe.train.optimizer;
   train::AdamWOptions adamw;
   adamw.beta1 = optimizer.betas[0];

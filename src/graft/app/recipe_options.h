@@ -12,6 +12,7 @@ namespace graft::app {
 LoraOptions lora_options(const recipe::Recipe& recipe);
 
 /// train.*, eval.*, checkpoint.*, log.* → what the trainer takes. `steps` is the whole run, `steps_per_epoch` what epochs count in.
-train::TrainerOptions trainer_options(const recipe::Recipe& recipe, int64_t steps, double steps_per_epoch, bool has_evaluation, at::Device device);
+train::TrainerOptions trainer_options(const recipe::Recipe& recipe, int64_t steps, double steps_per_epoch, bool has_evaluation,
+                                      at::Device device);
 
 }  // namespace graft::app

@@ -67,7 +67,8 @@ data::DatasetOptions dataset_options(const recipe::Recipe& recipe, const RunData
 int64_t effective_max_length(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
   if (!recipe.model.max_length) return std::min(decoder.max_positions, kDefaultMaxLength);
   if (*recipe.model.max_length > decoder.max_positions)
-    throw RecipeError("model.max_length is " + std::to_string(*recipe.model.max_length) + ", but the model's positions end at " + std::to_string(decoder.max_positions))
+    throw RecipeError("model.max_length is " + std::to_string(*recipe.model.max_length) + ", but the model's positions end at " +
+                      std::to_string(decoder.max_positions))
         .at(recipe.place_of("model.max_length"))
         .hint("lower it, or give the model's config.json a rope scaling that allows more");
   return *recipe.model.max_length;
@@ -136,9 +137,12 @@ void add_warnings(const data::Dataset& dataset, const std::string& what, std::ve
   const auto& s = dataset.statistics();
   const auto count = [](int64_t n) { return format_count(n); };
   if (s.skipped_bad > 0) warnings->push_back(what + ": " + count(s.skipped_bad) + " bad rows skipped, the first at " + s.first_bad);
-  if (s.dropped_long > 0) warnings->push_back(what + ": " + count(s.dropped_long) + " of " + count(s.lines) + " samples are longer than max_length and were dropped");
+  if (s.dropped_long > 0)
+    warnings->push_back(what + ": " + count(s.dropped_long) + " of " + count(s.lines) +
+                        " samples are longer than max_length and were dropped");
   if (s.truncated > 0) warnings->push_back(what + ": " + count(s.truncated) + " of " + count(s.lines) + " samples were cut to max_length");
-  if (s.dropped_unsupervised > 0) warnings->push_back(what + ": " + count(s.dropped_unsupervised) + " samples have no token to train on and were dropped");
+  if (s.dropped_unsupervised > 0)
+    warnings->push_back(what + ": " + count(s.dropped_unsupervised) + " samples have no token to train on and were dropped");
 }
 
 }  // namespace
@@ -164,8 +168,10 @@ RunData load_run_data(const recipe::Recipe& recipe) {
 
   auto all_sources = recipe.data.train;
   all_sources.insert(all_sources.end(), recipe.data.eval.sources.begin(), recipe.data.eval.sources.end());
-  const bool only_tokens = std::all_of(all_sources.begin(), all_sources.end(), [](const auto& source) { return source.format == "tokens"; });
-  if (!only_tokens || directory.has("tokenizer.json")) run.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::load(recipe.model.path));
+  const bool only_tokens =
+      std::all_of(all_sources.begin(), all_sources.end(), [](const auto& source) { return source.format == "tokens"; });
+  if (!only_tokens || directory.has("tokenizer.json"))
+    run.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::load(recipe.model.path));
   if (!only_tokens) run.chat_template = load_template(recipe, directory, needs_template(all_sources));
 
   run.train = std::make_unique<data::Dataset>(
@@ -173,7 +179,8 @@ RunData load_run_data(const recipe::Recipe& recipe) {
   split_or_load_evaluation(recipe, &run);
   run.batching = batching(recipe, run);
   run.train_plan = std::make_unique<data::BatchPlan>(*run.train, run.train_indices, run.batching);
-  if (!run.eval_indices.empty()) run.eval_plan = std::make_unique<data::BatchPlan>(run.eval ? *run.eval : *run.train, run.eval_indices, run.batching);
+  if (!run.eval_indices.empty())
+    run.eval_plan = std::make_unique<data::BatchPlan>(run.eval ? *run.eval : *run.train, run.eval_indices, run.batching);
   add_warnings(*run.train, "data.train", &run.warnings);
   if (run.eval) add_warnings(*run.eval, "data.eval", &run.warnings);
   return run;

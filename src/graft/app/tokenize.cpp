@@ -38,7 +38,8 @@ class LineTokenizer {
     if (!line.is_array()) throw DataError("expected a JSON array of token ids").at(place);
     std::vector<int32_t> ids;
     for (const auto& id : line) {
-      if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX) throw DataError("token id " + dump_json(id) + " is not a non-negative integer").at(place);
+      if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX)
+        throw DataError("token id " + dump_json(id) + " is not a non-negative integer").at(place);
       ids.push_back(id.get<int32_t>());
     }
     return dump_json(tokenizer_.decode(ids));

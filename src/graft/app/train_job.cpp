@@ -33,7 +33,9 @@ void print_result(const recipe::Recipe& recipe, const std::string& weights, bool
   }
 }
 
-std::string final_weights(const recipe::Recipe& recipe) { return (fs::path(recipe.output_dir) / (recipe.adapter.type == "full" ? "model" : "adapter")).string(); }
+std::string final_weights(const recipe::Recipe& recipe) {
+  return (fs::path(recipe.output_dir) / (recipe.adapter.type == "full" ? "model" : "adapter")).string();
+}
 
 // A requeued job runs the same line: the day of the first start, written into the resolved recipe, keeps counting.
 void keep_template_date(recipe::Recipe* recipe) {
@@ -48,7 +50,9 @@ std::shared_ptr<train::RunDirectory> open_run(const recipe::Recipe& recipe) {
   try {
     auto directory = train::RunDirectory::open(path, recipe::identity_hash(recipe));
     if (recipe.checkpoint.resume == "none" && (directory->finished() || directory->has_checkpoints()))
-      throw InUseError("output_dir holds a run of this recipe, and checkpoint.resume is none").at(fs::absolute(path).string()).hint("choose another output_dir, or set checkpoint.resume: auto");
+      throw InUseError("output_dir holds a run of this recipe, and checkpoint.resume is none")
+          .at(fs::absolute(path).string())
+          .hint("choose another output_dir, or set checkpoint.resume: auto");
     return directory;
   } catch (const Error& error) {
     if (error.code() != ExitCode::kInUse) throw;
@@ -74,10 +78,10 @@ void apply_runtime(const recipe::RuntimeSection& runtime) {
 }
 
 void banner(const recipe::Recipe& recipe, const RunData& data, const PlanReport& plan, const TrainedModel& model, at::Device device) {
-  log::info(recipe.name + ": " + data.decoder.family + ", " + format_count(plan.total_parameters) + " parameters, " + format_count(model.trainable_parameters()) + " of them trained, on " +
-            device.str());
-  log::info(format_count(plan.train_samples) + " samples, " + format_count(plan.tokens_per_epoch) + " tokens an epoch; " + format_count(plan.steps) + " steps; predicted peak memory " +
-            format_bytes(static_cast<double>(plan.memory.total())));
+  log::info(recipe.name + ": " + data.decoder.family + ", " + format_count(plan.total_parameters) + " parameters, " +
+            format_count(model.trainable_parameters()) + " of them trained, on " + device.str());
+  log::info(format_count(plan.train_samples) + " samples, " + format_count(plan.tokens_per_epoch) + " tokens an epoch; " +
+            format_count(plan.steps) + " steps; predicted peak memory " + format_bytes(static_cast<double>(plan.memory.total())));
 }
 
 int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
@@ -105,12 +109,14 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   auto options = trainer_options(recipe, plan.steps, plan.steps_per_epoch, data.eval_plan != nullptr, device);
   options.identity({recipe::identity_hash(recipe), data.train->fingerprint(), model->base_fingerprint()});
 
-  train::Trainer trainer(model->loss_function(recipe), model->parameters(), [&data](int64_t step) { return data.train_plan->step(step); }, options);
+  train::Trainer trainer(
+      model->loss_function(recipe), model->parameters(), [&data](int64_t step) { return data.train_plan->step(step); }, options);
   trainer.save_with(model->files(recipe)).run_directory(directory).set_training_with([&model](bool on) { model->train(on); });
   if (data.eval_plan)
     trainer.evaluate_on([&] {
       auto batches = data.eval_plan->all_batches();
-      if (recipe.eval.max_batches && static_cast<int64_t>(batches.size()) > *recipe.eval.max_batches) batches.resize(static_cast<size_t>(*recipe.eval.max_batches));
+      if (recipe.eval.max_batches && static_cast<int64_t>(batches.size()) > *recipe.eval.max_batches)
+        batches.resize(static_cast<size_t>(*recipe.eval.max_batches));
       return batches;
     });
   trainer.observe(std::make_shared<train::Console>());
@@ -129,7 +135,10 @@ int run_train_job(const JobRequest& request) {
 int run_resume_job(const JobRequest& request) {
   const fs::path path = request.run_directory;
   const auto resolved = path / "recipe.resolved.yaml";
-  if (!fs::exists(resolved)) throw DataError("this is not a run directory: it has no recipe.resolved.yaml").at(fs::absolute(path).string()).hint("give a recipe's output_dir");
+  if (!fs::exists(resolved))
+    throw DataError("this is not a run directory: it has no recipe.resolved.yaml")
+        .at(fs::absolute(path).string())
+        .hint("give a recipe's output_dir");
   recipe::Recipe recipe = recipe::load_recipe(resolved, {}, request.common.device, "");
   recipe.output_dir = path.string();  // the directory may have been moved
   return run_recipe(std::move(recipe), request);

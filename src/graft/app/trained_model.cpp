@@ -39,15 +39,21 @@ models::Decoder load_decoder(const recipe::Recipe& recipe, at::Device device) {
 // rank, alpha and the like come from the adapter continued from; a recipe may repeat them but not contradict them.
 void check_agreement(const recipe::Recipe& recipe, const io::AdapterConfig& config) {
   const auto refuse = [&](const std::string& key, const std::string& has) {
-    throw RecipeError(key + " differs from the adapter in adapter.init_from, which has " + has).at(recipe.place_of(key)).hint("leave " + key + " out: it comes from that adapter");
+    throw RecipeError(key + " differs from the adapter in adapter.init_from, which has " + has)
+        .at(recipe.place_of(key))
+        .hint("leave " + key + " out: it comes from that adapter");
   };
   const auto& adapter = recipe.adapter;
   if (recipe.was_given("adapter.rank") && adapter.rank != config.r) refuse("adapter.rank", std::to_string(config.r));
-  if (recipe.was_given("adapter.alpha") && adapter.effective_alpha() != config.lora_alpha) refuse("adapter.alpha", std::to_string(config.lora_alpha));
-  if (recipe.was_given("adapter.scaling") && (adapter.scaling == "rslora") != config.use_rslora) refuse("adapter.scaling", config.use_rslora ? "rslora" : "standard");
+  if (recipe.was_given("adapter.alpha") && adapter.effective_alpha() != config.lora_alpha)
+    refuse("adapter.alpha", std::to_string(config.lora_alpha));
+  if (recipe.was_given("adapter.scaling") && (adapter.scaling == "rslora") != config.use_rslora)
+    refuse("adapter.scaling", config.use_rslora ? "rslora" : "standard");
   if (recipe.was_given("adapter.bias") && adapter.bias != config.bias) refuse("adapter.bias", config.bias);
-  if (recipe.was_given("adapter.dropout") && adapter.dropout != config.lora_dropout) refuse("adapter.dropout", std::to_string(config.lora_dropout));
-  for (const char* key : {"adapter.target", "adapter.exclude", "adapter.layers", "adapter.overrides", "adapter.modules_to_save", "adapter.init"})
+  if (recipe.was_given("adapter.dropout") && adapter.dropout != config.lora_dropout)
+    refuse("adapter.dropout", std::to_string(config.lora_dropout));
+  for (const char* key :
+       {"adapter.target", "adapter.exclude", "adapter.layers", "adapter.overrides", "adapter.modules_to_save", "adapter.init"})
     if (recipe.was_given(key)) refuse(key, "its own");
 }
 
@@ -83,7 +89,8 @@ void load_into(const train::NamedTensors& parameters, const fs::path& file) {
   const at::NoGradGuard no_gradients;
   for (const auto& [name, parameter] : parameters) {
     const auto found = saved.find(name);
-    if (found == saved.end() || found->second.sizes() != parameter.sizes()) throw DataError("the checkpoint does not hold this parameter").at(file.string() + ": " + name);
+    if (found == saved.end() || found->second.sizes() != parameter.sizes())
+      throw DataError("the checkpoint does not hold this parameter").at(file.string() + ": " + name);
     parameter.copy_(found->second);
   }
 }
@@ -120,7 +127,8 @@ int64_t TrainedModel::trainable_parameters() const {
 train::LossFunction TrainedModel::loss_function(const recipe::Recipe& recipe) {
   return [this, chunk = recipe.memory.loss_chunk.value_or(0)](const train::DeviceBatch& batch) {
     const auto hidden = decoder_->hidden_states(batch.ids, {batch.position_ids, batch.document_ids});
-    const auto loss = ops::linear_cross_entropy(hidden.reshape({-1, hidden.size(-1)}), decoder_->output_weight(), batch.targets.reshape(-1), batch.supervised_rows,
+    const auto loss = ops::linear_cross_entropy(hidden.reshape({-1, hidden.size(-1)}), decoder_->output_weight(), batch.targets.reshape(-1),
+                                                batch.supervised_rows,
                                                 /*correct=*/!batch.training, chunk);
     return train::LossResult{loss.loss_sum, loss.correct};
   };
@@ -158,7 +166,8 @@ void report_exports(const recipe::Recipe& recipe, const fs::path& weights) {
     const io::AdapterBase base{decoder.family, decoder.tied_embeddings, models::linear_shapes(decoder)};
     for (const auto& verdict : io::check_adapter(io::inspect_adapter(weights), item.check, base)) {
       log::info(verdict.consumer + (verdict.ok() ? " loads this adapter" : " refuses this adapter or changes its effect"));
-      for (const auto& finding : verdict.findings) log::warning(verdict.consumer + ": " + finding.subject + ": " + finding.why + "; " + finding.what_to_do);
+      for (const auto& finding : verdict.findings)
+        log::warning(verdict.consumer + ": " + finding.subject + ": " + finding.why + "; " + finding.what_to_do);
     }
   }
 }

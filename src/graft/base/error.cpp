@@ -2,7 +2,8 @@
 
 namespace graft {
 
-Error::Error(ExitCode code, std::string message) : std::runtime_error(message), code_(code), message_(std::move(message)), block_(message_) {}
+Error::Error(ExitCode code, std::string message)
+    : std::runtime_error(message), code_(code), message_(std::move(message)), block_(message_) {}
 
 void Error::set(std::string* field, std::string value) {
   *field = std::move(value);

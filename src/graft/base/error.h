@@ -10,15 +10,15 @@ namespace graft {
 /// What the process ends with (sysexits.h where it has a number). The same numbers in every command.
 enum class ExitCode : int {
   kDone = 0,
-  kUsage = 64,       ///< wrong command line, or a path on it that does not exist
-  kData = 65,        ///< input data or model files are malformed
-  kInternal = 70,    ///< a bug of graft's
-  kInUse = 73,       ///< the output directory is in use or holds another recipe's run
-  kIo = 74,          ///< reading or writing failed (disk full, permission)
-  kPreempted = 75,   ///< stopped by a signal, state saved: run the same line again
-  kNonFinite = 76,   ///< loss or gradient was not finite
-  kPeerLost = 77,    ///< another rank died
-  kRecipe = 78,      ///< the recipe is wrong
+  kUsage = 64,      ///< wrong command line, or a path on it that does not exist
+  kData = 65,       ///< input data or model files are malformed
+  kInternal = 70,   ///< a bug of graft's
+  kInUse = 73,      ///< the output directory is in use or holds another recipe's run
+  kIo = 74,         ///< reading or writing failed (disk full, permission)
+  kPreempted = 75,  ///< stopped by a signal, state saved: run the same line again
+  kNonFinite = 76,  ///< loss or gradient was not finite
+  kPeerLost = 77,   ///< another rank died
+  kRecipe = 78,     ///< the recipe is wrong
 };
 
 /// Base of every error graft throws on purpose. One error = one block on stderr: what is wrong, where, the nearest valid

@@ -14,7 +14,8 @@ namespace graft {
 void throw_io_error(const std::string& what, const fs::path& path, int error_number) {
   IoError error(what + ": " + std::strerror(error_number));
   error.at(fs::absolute(path).string());
-  if (error_number == ENOSPC || error_number == EDQUOT) error.hint("free some space, then run the same command again; nothing saved before is lost");
+  if (error_number == ENOSPC || error_number == EDQUOT)
+    error.hint("free some space, then run the same command again; nothing saved before is lost");
   throw error;
 }
 
@@ -39,7 +40,8 @@ std::string read_file(const fs::path& path, uint64_t limit) {
   if (::fstat(file.get(), &status) != 0) throw_io_error("cannot read file", path, errno);
   if (S_ISDIR(status.st_mode)) throw_io_error("cannot read file", path, EISDIR);
   if (static_cast<uint64_t>(status.st_size) > limit)
-    throw DataError("file is " + std::to_string(status.st_size) + " bytes, more than the limit of " + std::to_string(limit)).at(path.string());
+    throw DataError("file is " + std::to_string(status.st_size) + " bytes, more than the limit of " + std::to_string(limit))
+        .at(path.string());
   std::string bytes;
   bytes.reserve(static_cast<size_t>(status.st_size));
   char buffer[1 << 16];

@@ -37,8 +37,8 @@ void RandomStream::refill() {
   uint32_t k0 = key_[0], k1 = key_[1];
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53} * c[0], p1 = uint64_t{0xCD9E8D57} * c[2];
-    const uint32_t next[4] = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(p1), static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1,
-                              static_cast<uint32_t>(p0)};
+    const uint32_t next[4] = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(p1),
+                              static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1, static_cast<uint32_t>(p0)};
     for (int i = 0; i < 4; ++i) c[i] = next[i];
     k0 += 0x9E3779B9, k1 += 0xBB67AE85;
   }
@@ -71,7 +71,9 @@ uint64_t RandomStream::below(uint64_t bound) {
   return value % bound;
 }
 
-uint64_t derive_seed(uint64_t seed, std::string_view purpose, uint64_t a, uint64_t b) { return RandomStream(seed, purpose, a, b).next_u64(); }
+uint64_t derive_seed(uint64_t seed, std::string_view purpose, uint64_t a, uint64_t b) {
+  return RandomStream(seed, purpose, a, b).next_u64();
+}
 
 std::vector<uint64_t> random_permutation(uint64_t size, uint64_t seed, std::string_view purpose, uint64_t a) {
   std::vector<uint64_t> order(size);

@@ -1,7 +1,7 @@
 #include "graft/base/signals.h"
 
-#include <csignal>
 #include <unistd.h>
+#include <csignal>
 
 #include <atomic>
 
@@ -39,11 +39,16 @@ int SignalFlag::received() { return first_signal; }
 
 const char* signal_name(int number) {
   switch (number) {
-    case SIGINT: return "INT";
-    case SIGTERM: return "TERM";
-    case SIGUSR1: return "USR1";
-    case SIGUSR2: return "USR2";
-    default: return "?";
+    case SIGINT:
+      return "INT";
+    case SIGTERM:
+      return "TERM";
+    case SIGUSR1:
+      return "USR1";
+    case SIGUSR2:
+      return "USR2";
+    default:
+      return "?";
   }
 }
 

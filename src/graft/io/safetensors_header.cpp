@@ -102,7 +102,8 @@ class HeaderParser {
 
   void skip_unknown(const std::string& tensor, const std::string& field) {
     if (own_) refuse(tensor, "unknown field: \"" + printable(field) + "\" (an entry has dtype, shape and data_offsets)");
-    if (!unknown_seen_) log::warning(path_ + ": " + printable(tensor) + ": the header's field \"" + printable(field) + "\" is unknown and ignored");
+    if (!unknown_seen_)
+      log::warning(path_ + ": " + printable(tensor) + ": the header's field \"" + printable(field) + "\" is unknown and ignored");
     unknown_seen_ = true;
     scanner_.skip_value(2);
   }

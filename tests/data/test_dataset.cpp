@@ -285,7 +285,7 @@ TEST_CASE("the gsm8k and instruct files are read whole", "[data]") {
   REQUIRE(build(gsm8k).size() == 7473);
   gsm8k.sources[0].fields.clear();
   REQUIRE_THAT(failure_of([&] { build(gsm8k); }).block,
-               Contains("train.jsonl:1") && Contains("fields: {prompt: question, completion: answer}"));
+               Contains("train.jsonl:1") && Contains("fields: [prompt=question, completion=answer]"));
   const auto rows = [&](const std::string& name, const std::string& format) {
     auto options = options_for((root / "instruct" / name).string(), format);
     options.max_length = 100000;

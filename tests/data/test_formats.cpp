@@ -80,7 +80,7 @@ TEST_CASE("tokens are checked against the vocabulary and against their labels", 
 TEST_CASE("a missing field is answered with the keys found and the line to write", "[data]") {
   const auto gsm8k = refusal("messages", R"({"question":"q","answer":"a"})");
   REQUIRE_THAT(gsm8k, Contains("found keys: question and answer"));
-  REQUIRE_THAT(gsm8k, Contains("fields: {prompt: question, completion: answer}"));
+  REQUIRE_THAT(gsm8k, Contains("fields: [prompt=question, completion=answer]"));
   REQUIRE_THAT(refusal("messages", R"({"instruction":"q","output":"a"})"), Contains("set format: alpaca"));
   REQUIRE_THAT(refusal("alpaca", R"({"conversations":[]})"), Contains("set format: sharegpt"));
   REQUIRE_THAT(refusal("text", R"({"txt":"a"})"), Contains("did you mean: txt"));

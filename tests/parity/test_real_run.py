@@ -6,16 +6,9 @@ from conftest import graft_json, run_graft
 from safetensors.torch import load_file
 
 
-def prompt_completion(path, out, count):
-    with open(path, encoding="utf-8") as rows, open(out, "w", encoding="utf-8") as file:
-        for _, line in zip(range(count), rows):
-            row = json.loads(line)
-            file.write(json.dumps({"prompt": row["question"] + "\n", "completion": row["answer"]}) + "\n")
-
-
-def recipe(model, train, evaluation, run, format):
+def recipe(model, train, evaluation, run):
     return {"schema": 1, "output_dir": str(run), "model": {"path": str(model), "dtype": "fp32", "max_length": 256},
-            "adapter": {"rank": 8}, "data": {"train": [{"path": str(train), "format": format}], "eval": evaluation, "on_overflow": "truncate-right", "cache": "none"},
+            "adapter": {"rank": 8}, "data": {"train": [train], "eval": evaluation, "on_overflow": "truncate-right", "cache": "none"},
             "batch": {"sequences_per_step": 8, "micro_sequences": 4}, "memory": {"checkpointing": "none"},
             "train": {"steps": 30, "optimizer": {"lr": 5e-3}, "schedule": {"type": "cosine", "warmup": 3}}, "eval": {"every": "30 steps", "max_batches": None}}
 
@@ -26,10 +19,10 @@ def losses(run):
 
 def test_stories_model_learns_gsm8k_and_peft_loads_the_adapter(need_data, tmp_path):
     model, data, run = need_data("stories260k"), need_data("gsm8k"), tmp_path / "run"
-    prompt_completion(data / "train.jsonl", tmp_path / "train.jsonl", 400)
-    prompt_completion(data / "test.jsonl", tmp_path / "test.jsonl", 60)
+    def source(name, limit):
+        return {"path": str(data / name), "format": "prompt_completion", "fields": ["prompt=question", "completion=answer"], "limit": limit}
     path = tmp_path / "recipe.yaml"
-    path.write_text(json.dumps(recipe(model, tmp_path / "train.jsonl", [{"path": str(tmp_path / "test.jsonl"), "format": "prompt_completion"}], run, "prompt_completion")))
+    path.write_text(json.dumps(recipe(model, source("train.jsonl", 400), [source("test.jsonl", 60)], run)))
     run_graft("train", path)
     before, *_, after = losses(run)
     print(f"gsm8k: evaluation loss {before:.3f} -> {after:.3f}")
@@ -53,7 +46,7 @@ def test_stories_model_learns_gsm8k_and_peft_loads_the_adapter(need_data, tmp_pa
 def test_alpaca_file_trains_without_a_chat_template(need_data, tmp_path):
     model, data, run = need_data("stories260k"), need_data("instruct"), tmp_path / "run"
     path = tmp_path / "recipe.yaml"
-    path.write_text(json.dumps(recipe(model, data / "alpaca_en_demo.json", {"split": 0.05}, run, "alpaca")))
+    path.write_text(json.dumps(recipe(model, {"path": str(data / "alpaca_en_demo.json"), "format": "alpaca"}, {"split": 0.05}, run)))
     run_graft("train", path)
     before, *_, after = losses(run)
     print(f"alpaca: evaluation loss {before:.3f} -> {after:.3f}")

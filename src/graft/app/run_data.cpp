@@ -26,10 +26,25 @@ std::string cache_directory(const std::string& setting) {
   return "";
 }
 
+// [prompt=question, completion=answer] → the format's field and the key it has in the file.
+std::map<std::string, std::string> field_names(const recipe::Recipe& recipe, const recipe::DataSource& source) {
+  std::map<std::string, std::string> names;
+  for (const auto& entry : source.fields) {
+    const size_t equals = entry.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == entry.size() ||
+        !names.emplace(entry.substr(0, equals), entry.substr(equals + 1)).second)
+      throw RecipeError("fields: \"" + entry + "\" is not field=key, each field once")
+          .at(source.place.empty() ? recipe.file.string() : source.place)
+          .hint("such as [prompt=question, completion=answer]");
+  }
+  return names;
+}
+
 data::SourceOptions source_options(const recipe::Recipe& recipe, const recipe::DataSource& source) {
   data::SourceOptions options;
   options.path = source.path;
   options.format = source.format;
+  options.fields = field_names(recipe, source);
   options.weight = source.weight;
   options.limit = source.limit.value_or(-1);
   options.recipe_place = source.place.empty() ? recipe.file.string() : source.place;

@@ -46,9 +46,9 @@ std::string remedy(const Json& row, const Format& format, const std::string& mis
     if (other.name != format.name && has_all(row, other.required)) return "set format: " + other.name;
   for (const auto& [prompt, completion] : kPromptNames)
     if (row.contains(prompt) && row.contains(completion))
-      return std::string("set format: prompt_completion with fields: {prompt: ") + prompt + ", completion: " + completion + "}";
-  if (row.contains("conversations") && format.name == "messages") return "set format: sharegpt, or fields: {messages: conversations}";
-  return "say where it is with fields: {" + missing + ": <key>}, or use another format (" + enumerate(format_names()) + ")";
+      return std::string("set format: prompt_completion with fields: [prompt=") + prompt + ", completion=" + completion + "]";
+  if (row.contains("conversations") && format.name == "messages") return "set format: sharegpt, or fields: [messages=conversations]";
+  return "say where it is with fields: [" + missing + "=<key>], or use another format (" + enumerate(format_names()) + ")";
 }
 
 }  // namespace

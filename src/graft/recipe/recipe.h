@@ -90,10 +90,11 @@ struct DataSource {
   std::string format = "messages";  ///< messages | sharegpt | alpaca | prompt_completion | text | tokens
   double weight = 1.0;              ///< expected passes per epoch
   std::optional<int64_t> limit;     ///< first N samples; nullopt: all
+  std::vector<std::string> fields;  ///< "prompt=question": the format's field and the key it has in this file
   std::string place;                ///< file:line:col of its path, for errors about it
 
   bool operator==(const DataSource& other) const {
-    return path == other.path && format == other.format && weight == other.weight && limit == other.limit;
+    return path == other.path && format == other.format && weight == other.weight && limit == other.limit && fields == other.fields;
   }
 };
 

@@ -20,6 +20,9 @@ std::vector<Key> rows_of_the_training() {
           .nullable()
           .range(1)
           .also({"max_samples"}),
+      Key("data.train[].fields", Kind::kTextList, at<&DataSource::fields>,
+          "What this file calls the format's fields where it has names of its own: [prompt=question, completion=answer].")
+          .also({"field_messages", "columns"}),
       Key("data.eval", Kind::kItems, at<&Recipe::data, &DataSection::eval, &EvalData::sources>,
           "What is evaluated on: null (nothing), a share of the training samples, or a list like train.")
           .nullable()

@@ -219,6 +219,7 @@ TEST_CASE("A malformed tokenizer.json is an error that names the JSON path", "[t
                Contains("pre_tokenizer.pretokenizers[0].type") && Contains("Metaspace"));
   REQUIRE_THAT(error("/normalizer", {{"type", "Precompiled"}}), Contains("normalizer.type"));
   REQUIRE_THAT(error("/decoder", {{"type", "Magic"}}), Contains("decoder.type"));
+  REQUIRE_THAT(error("/decoder", Json::parse(R"({"type":"Sequence","decoders":[null]})")), Contains("decoder.decoders[0]"));
   REQUIRE_THAT(error("/post_processor", {{"type", 3}}), Contains("post_processor.type"));
   REQUIRE_THAT(error("/model/type", "Transformer"), Contains("model.type"));
   REQUIRE_THAT(error("/model/vocab", nullptr), Contains("model") && Contains("vocab"));

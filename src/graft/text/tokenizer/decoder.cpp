@@ -16,7 +16,10 @@ class Sequence : public Decoder {
  public:
   explicit Sequence(const Field& field) {
     field.expect_only({"decoders"});
-    for (const Field& item : field.at("decoders").items()) parts_.push_back(read_decoder(item));
+    for (const Field& item : field.at("decoders").items()) {
+      if (item.is_null()) item.fail("expected a decoder, not null");
+      parts_.push_back(read_decoder(item));
+    }
   }
   void decode(std::vector<std::string>* tokens) const override {
     for (const auto& part : parts_) part->decode(tokens);

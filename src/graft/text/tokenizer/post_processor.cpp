@@ -61,6 +61,7 @@ PostProcessor read_post_processor(const Field& field) {
       field.expect_only({"processors"});
       PostProcessor all;
       for (const Field& item : field.at("processors").items()) {  // each wraps what the ones before it made
+        if (item.is_null()) item.fail("expected a post-processor, not null");
         const PostProcessor one = read_post_processor(item);
         all.prefix.insert(all.prefix.begin(), one.prefix.begin(), one.prefix.end());
         all.suffix.insert(all.suffix.end(), one.suffix.begin(), one.suffix.end());

@@ -13,7 +13,7 @@ for argument in "$@"; do
   esac
 done
 
-PACKAGES=(g++ cmake ninja-build ccache lld pkg-config git python3 python3-venv
+PACKAGES=(g++ cmake ninja-build ccache pkg-config git python3 python3-venv
           libyaml-cpp-dev libcli11-dev libspdlog-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libssl-dev catch2)
 
 install_packages() {

@@ -168,3 +168,67 @@ def test_other_methods_are_refused_by_name(change, base, tmp_path):
     process = edited_config(base, tmp_path, **change)
     assert process.returncode == 65
     assert next(iter(change)) in process.stderr or str(next(iter(change.values()))) in process.stderr
+
+
+# graft's recipe keys, and the LoraConfig that means the same: the file must have the keys, shapes and fields PEFT itself would have written.
+WRITTEN = {
+    "all-linear": ("{rank: 4, alpha: 6, target: all-linear}", dict(target_modules="all-linear")),
+    "attention": ("{rank: 4, alpha: 6, target: attention}", dict(target_modules=["q_proj", "k_proj", "v_proj", "o_proj"])),
+    "list": ("{rank: 4, alpha: 6, target: [q_proj, down_proj]}", dict(target_modules=["q_proj", "down_proj"])),
+    "layers": ("{rank: 4, alpha: 6, target: [q_proj], layers: [0, 2]}", dict(target_modules=["q_proj"], layers_to_transform=[0, 2])),
+    "rslora": ("{rank: 4, alpha: 6, target: mlp, scaling: rslora, dropout: 0.1}", dict(target_modules=["gate_proj", "up_proj", "down_proj"], use_rslora=True, lora_dropout=0.1)),
+    "bias-all": ("{rank: 4, alpha: 6, target: [q_proj, down_proj], bias: all}", dict(target_modules=["q_proj", "down_proj"], bias="all")),
+    "bias-lora-only": ("{rank: 4, alpha: 6, target: [q_proj], bias: lora_only}", dict(target_modules=["q_proj"], bias="lora_only")),
+    "modules-to-save": ("{rank: 4, alpha: 6, target: [q_proj], modules_to_save: [lm_head, input_layernorm]}", dict(target_modules=["q_proj"], modules_to_save=["lm_head", "input_layernorm"])),
+    "embedding": ("{rank: 4, alpha: 6, target: [embed_tokens, lm_head]}", dict(target_modules=["embed_tokens", "lm_head"])),
+    "overrides": ('{rank: 4, alpha: 6, target: all-linear, overrides: [{match: q_proj, rank: 2}, {match: "*.layers.1.mlp.*", rank: 6, alpha: 20}]}',
+                  dict(target_modules="all-linear", rank_pattern={"q_proj": 2, r"layers\.1\.mlp\..*": 6}, alpha_pattern={r"layers\.1\.mlp\..*": 20})),
+    "gaussian": ("{rank: 4, alpha: 6, target: [v_proj], init: gaussian}", dict(target_modules=["v_proj"], init_lora_weights="gaussian")),
+}
+
+
+def train_adapter(base, work, adapter):
+    data = work / "train.jsonl"
+    data.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in TOKENS))
+    recipe = work / "recipe.yaml"
+    recipe.write_text(f"""schema: 1
+output_dir: {work / "run"}
+model: {{path: {base}, dtype: fp32, max_length: 32}}
+adapter: {adapter}
+data: {{train: [{{path: {data}, format: tokens}}]}}
+batch: {{sequences_per_step: 2, micro_sequences: 2}}
+train: {{steps: 4, optimizer: {{lr: 0.05}}}}
+""")
+    run_graft("train", recipe, "--device", "cpu")
+    return work / "run/adapter"
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_peft_loads_what_graft_saved(name, base, tmp_path):
+    recipe, options = WRITTEN[name]
+    adapter = train_adapter(base, tmp_path, recipe)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # transformers' own, on its own attribute
+        model = PeftModel.from_pretrained(load_base(base), adapter)
+    loaded = peft_logits(model)
+    bare = peft_logits(load_base(base))
+    assert max((a - b).abs().max().item() for a, b in zip(loaded, bare)) > 0.02, "training changed nothing: the test would be empty"
+    require_close(graft_logits(base, adapter, tmp_path), loaded)
+
+    peft_adapter(base, options).save_pretrained(tmp_path / "peft", save_embedding_layers=False)
+    ours, theirs = (load_file(folder / "adapter_model.safetensors") for folder in (adapter, tmp_path / "peft"))
+    assert {key: tuple(value.shape) for key, value in ours.items()} == {key: tuple(value.shape) for key, value in theirs.items()}
+    assert {value.dtype for value in ours.values()} == {torch.float32}
+    config, reference = (json.loads((folder / "adapter_config.json").read_text()) for folder in (adapter, tmp_path / "peft"))
+    assert set(config) == set(reference)
+    for field in ("peft_type", "task_type", "r", "lora_alpha", "lora_dropout", "use_rslora", "bias", "inference_mode", "fan_in_fan_out", "init_lora_weights"):
+        assert config[field] == reference[field], field
+    assert config["base_model_name_or_path"] == str(base)
+
+
+@pytest.mark.parametrize("name", ["embedding", "modules-to-save"])
+def test_peft_loads_adapters_of_a_tied_base(name, tied_base, tmp_path):
+    adapter = train_adapter(tied_base, tmp_path, WRITTEN[name][0])
+    model = PeftModel.from_pretrained(load_base(tied_base), adapter)
+    require_close(graft_logits(tied_base, adapter, tmp_path), peft_logits(model))

@@ -7,7 +7,10 @@
 #include <torch/nn/modules/embedding.h>
 #include <torch/nn/modules/linear.h>
 
+#include <mutex>
+
 #include "graft/base/error.h"
+#include "graft/base/log.h"
 
 namespace graft::detail {
 namespace {
@@ -26,6 +29,15 @@ struct ZeroGradMeta final : torch::autograd::AutogradMeta {
   explicit ZeroGradMeta(std::shared_ptr<WeightSite> s) : site(std::move(s)) {}
   at::Tensor& mutable_grad() override {
     site->zero_grad();
+    return grad_;
+  }
+  /// Nobody but an optimizer (or a clip) that was given the model's parameters asks a frozen weight for its gradient.
+  const at::Tensor& grad() const override {
+    static std::once_flag once;
+    std::call_once(once, [this] {
+      log::warning("an adapted weight (" + site->path +
+                   ") was asked for its gradient, and has none: an optimizer must take AdapterSet::parameters(), not model->parameters()");
+    });
     return grad_;
   }
   std::shared_ptr<WeightSite> site;
@@ -173,8 +185,9 @@ at::Tensor to_dtype_layout(const at::Tensor& weight, std::optional<at::ScalarTyp
 at::Tensor to_device(const at::Tensor& weight, at::Device device, at::ScalarType dtype, bool, bool, std::optional<at::MemoryFormat>) {
   return converted(weight, device, dtype);
 }
-at::Tensor to_other(const at::Tensor& weight, const at::Tensor& other, bool, bool, std::optional<at::MemoryFormat>) {
-  return converted(weight, other.device(), other.scalar_type());
+at::Tensor to_other(const at::Tensor& tensor, const at::Tensor& other, bool, bool, std::optional<at::MemoryFormat>) {
+  if (adapted(tensor) == nullptr) return tensor.to(other.device(), other.scalar_type());  // x.to(weight)
+  return converted(tensor, other.device(), other.scalar_type());
 }
 at::Tensor to_copy(const at::Tensor& weight, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
                    std::optional<at::Device> device, std::optional<bool>, bool, std::optional<at::MemoryFormat>) {

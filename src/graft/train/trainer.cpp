@@ -75,8 +75,8 @@ class TrainingLoop {
     if (!directory_) return;
     checkpointer_.emplace(directory_, trainer_.files_, optimizer_, options_.keep());
     if (!first_rank()) return;
-    observers_.push_back(std::make_shared<MetricsFile>(directory_->metrics()));
-    observers_.push_back(std::make_shared<TensorBoard>(directory_->path()));
+    if (options_.metrics_file()) observers_.push_back(std::make_shared<MetricsFile>(directory_->metrics()));
+    if (options_.tensorboard()) observers_.push_back(std::make_shared<TensorBoard>(directory_->path()));
   }
 
   void restore_or_begin() {

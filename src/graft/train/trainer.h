@@ -38,6 +38,9 @@ struct TrainerOptions {
 
   /// Steps between rows of metrics.jsonl and console lines.
   TORCH_ARG(int64_t, log_every) = 10;
+  /// Which files of the run directory the rows go to.
+  TORCH_ARG(bool, metrics_file) = true;
+  TORCH_ARG(bool, tensorboard) = true;
   /// Steps between evaluations; 0: none. Needs evaluate_on.
   TORCH_ARG(int64_t, evaluate_every) = 0;
   TORCH_ARG(bool, evaluate_at_start) = false;

@@ -4,6 +4,7 @@
 
 #include "adapters/toy_models.h"
 #include "support/catch.h"
+#include "support/devices.h"
 
 using namespace graft;
 using namespace graft::test;
@@ -141,6 +142,34 @@ TEST_CASE("to(dtype) casts the base and leaves the masters; to(device) and train
   deactivate(*net);
   REQUIRE(net->head->bias.scalar_type() == at::kDouble);
   REQUIRE(net->forward(some_ids()).scalar_type() == at::kDouble);
+}
+
+TEST_CASE("to(device) moves base, adapters and trained copies there and back", "[adapters]") {
+  for_each_device([](at::Device device) {
+    auto net = make_net();
+    auto a = attach(*net, LoraOptions(2).name("a").targets({"embed", "head", "up_proj"}).bias("all").modules_to_save("layers.0.norm"));
+    randomize(a);
+    const auto expected = net->forward(some_ids()).detach();
+    auto b = attach(*net, LoraOptions(2).name("b"));
+    net->to(device);  // a is hidden meanwhile
+    for (const auto& parameter : net->parameters()) REQUIRE(parameter.device() == device);
+    net->forward(some_ids().to(device)).sum().backward();
+    for (const auto& parameter : b.parameters()) REQUIRE(parameter.grad().device() == device);
+    activate(*net, "a");
+    // Another machine's sums: float32 matrix products of a few dozen terms.
+    REQUIRE(largest_difference(net->forward(some_ids().to(device)).cpu(), expected) < 1e-5);
+    net->forward(some_ids().to(device)).sum().backward();
+    for (const auto& parameter : a.parameters()) REQUIRE(parameter.grad().device() == device);
+    net->to(at::kCPU);
+    REQUIRE(at::equal(net->forward(some_ids()), expected));
+  });
+}
+
+TEST_CASE("x.to(weight) takes the weight's device and dtype", "[adapters]") {
+  auto net = make_net();
+  auto adapters = attach(*net, LoraOptions(2));
+  REQUIRE(torch::ones({2}, at::kDouble).to(net->head->weight).scalar_type() == at::kFloat);
+  REQUIRE(torch::zeros({2}, net->head->weight.options()).scalar_type() == at::kFloat);
 }
 
 TEST_CASE("Module::zero_grad clears the adapters' gradients", "[adapters]") {

@@ -78,7 +78,8 @@ struct LoraLinear : torch::autograd::Function<LoraLinear> {
       const bool wants_a = context->needs_input_grad(first_factor + 2 * i), wants_b = context->needs_input_grad(first_factor + 2 * i + 1);
       const at::Tensor &narrow = saved[1 + 3 * i], &a = saved[2 + 3 * i], &b = saved[3 + 3 * i], &mask = call->masks[i];
       at::Tensor a_gradient, b_gradient;
-      if (wants_b) b_gradient = g.t().mm(narrow).to(call->dtypes[i]).mul_(call->scales[i]);
+      // (narrowᵀ·g)ᵀ: the wide matrix is read along its rows, up to twice as fast on a CPU as gᵀ·narrow.
+      if (wants_b) b_gradient = narrow.t().mm(g).mul_(call->scales[i]).t().to(call->dtypes[i]).contiguous();
       if (wants_a || wants_x) {
         const at::Tensor narrow_gradient = g.mm(b).mul_(call->scales[i]);
         if (wants_a) a_gradient = narrow_gradient.t().mm(dropped(as_matrix(saved[0]), mask)).to(call->dtypes[i]);

@@ -15,10 +15,16 @@ if(NOT GRAFT_CUDA STREQUAL "OFF")
     message(FATAL_ERROR "GRAFT_CUDA=ON, but nvcc was not found. Put it on PATH, set CUDACXX, or use GRAFT_CUDA=AUTO.")
   endif()
 endif()
-if(GRAFT_CUDA_ENABLED AND GRAFT_CUDA_SOURCES)
+if(GRAFT_CUDA_ENABLED)
   set(CMAKE_CUDA_STANDARD 17)  # CMake 3.25 knows no CUDA20
-  set(CMAKE_CUDA_ARCHITECTURES 80 86 89 90)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80 86 89 90)  # Ampere, Ada, Hopper; newer cards compile the last one's PTX when they load it
+  endif()
   enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  # The runtime is linked in: a machine without a GPU needs no CUDA library to load libgraft.so.
+  set(GRAFT_CUDA_RUNTIME CUDA::cudart_static)
 endif()
 list(LENGTH GRAFT_CUDA_SOURCES graft_cuda_count)
 message(STATUS "CUDA kernels: ${GRAFT_CUDA} (compiler: ${CMAKE_CUDA_COMPILER}; ${graft_cuda_count} kernel files)")

@@ -1,9 +1,10 @@
 # graft_folder(NAME CORE|TENSOR SOURCES …): one OBJECT library graft_<NAME> from a folder of src/graft.
 #   CORE    no LibTorch header; becomes part of graft_core (and of libgraft.so)
-#   TENSOR  needs LibTorch; becomes part of libgraft.so. Shares one precompiled header.
+#   TENSOR  needs LibTorch; becomes part of libgraft.so. Shares one precompiled header. With nvcc its *_cuda.cu files and cuda_table.cpp
+#           belong to it, without nvcc cuda_table_none.cpp.
 # graft_test(NAME CORE|TENSOR SOURCES … FOLDERS …): one Catch2 executable test_<NAME> over the named folders' objects, label unit.
 set(GRAFT_PRIVATE_DEPENDENCIES yaml-cpp::yaml-cpp nlohmann_json::nlohmann_json spdlog::spdlog PkgConfig::PCRE2 graft_utf8proc OpenSSL::Crypto
-                               Threads::Threads ${CMAKE_DL_LIBS})
+                               Threads::Threads ${CMAKE_DL_LIBS} ${GRAFT_CUDA_RUNTIME})
 
 # The precompiled header of everything that needs tensors: LibTorch costs 20 s a file without it.
 file(WRITE ${CMAKE_BINARY_DIR}/pch/empty.cpp "")
@@ -19,13 +20,20 @@ function(graft_common target kind)
   if(kind STREQUAL "TENSOR")
     target_link_libraries(${target} PRIVATE graft_libtorch)
     target_precompile_headers(${target} REUSE_FROM graft_pch)
-    target_compile_options(${target} PRIVATE $<$<BOOL:${GRAFT_CCACHE}>:-fpch-preprocess>)
+    target_compile_options(${target} PRIVATE $<$<AND:$<BOOL:${GRAFT_CCACHE}>,$<COMPILE_LANGUAGE:CXX>>:-fpch-preprocess>)
   endif()
 endfunction()
 
 function(graft_folder name kind)
   cmake_parse_arguments(arg "" "" "SOURCES" ${ARGN})
-  add_library(graft_${name} OBJECT ${arg_SOURCES})
+  if(GRAFT_CUDA_ENABLED)
+    list(FILTER arg_SOURCES EXCLUDE REGEX "cuda_table_none\\.cpp$")
+    file(GLOB kernels CONFIGURE_DEPENDS *_cuda.cu)
+  else()
+    list(FILTER arg_SOURCES EXCLUDE REGEX "cuda_table\\.cpp$")
+    set(kernels)
+  endif()
+  add_library(graft_${name} OBJECT ${arg_SOURCES} ${kernels})
   graft_common(graft_${name} ${kind})
   set_property(GLOBAL APPEND PROPERTY GRAFT_${kind}_FOLDERS graft_${name})
 endfunction()

@@ -19,16 +19,19 @@ if(GRAFT_CCACHE)
   # Sloppiness lets ccache serve files that use a precompiled header; base_dir lets two checkouts share results.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
       CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${GRAFT_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 
 # -Wno-restrict: GCC 12 reports std::string::insert and operator+ falsely (GCC bug 105329).
 add_library(graft_warnings INTERFACE)
-target_compile_options(graft_warnings INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter -Wno-restrict -fno-strict-aliasing)
+target_compile_options(graft_warnings INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wno-unused-parameter;-Wno-restrict;-fno-strict-aliasing>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-unused-parameter>)
 if(GRAFT_WARNINGS_AS_ERRORS)
-  target_compile_options(graft_warnings INTERFACE -Werror)
+  target_compile_options(graft_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror> $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
 endif()
 if(GRAFT_SANITIZE)
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined;-fno-sanitize=vptr;-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
   add_link_options(-fsanitize=address,undefined)
 endif()
 if(GRAFT_TIDY)

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/DeviceGuard.h>
+
+#include <cstdint>
+
+#include "graft/ops/cuda_launchers.h"
+
+namespace graft::ops {
+
+/// graft's own GPU kernels, one pointer per launcher of cuda_launchers.h. Absent (null) in a build without nvcc: ops then compute with
+/// LibTorch's operators, which gives the same values in more passes over memory.
+struct CudaKernels {
+  decltype(&cuda::rms_norm_forward) rms_norm_forward;
+  decltype(&cuda::rms_norm_backward) rms_norm_backward;
+  decltype(&cuda::rotary) rotary;
+  decltype(&cuda::swiglu_forward) swiglu_forward;
+  decltype(&cuda::swiglu_backward) swiglu_backward;
+  decltype(&cuda::cross_entropy) cross_entropy;
+};
+
+/// The table when `tensor` is on a GPU and of a dtype the kernels know (float32, bfloat16, float16), else null. Says once, in a warning,
+/// when there is a GPU but this build has no kernels.
+const CudaKernels* cuda_kernels_for(const at::Tensor& tensor);
+
+/// Where a kernel runs: the tensor's device made current, and its current stream. Lives as long as the launch.
+class CudaLaunch {
+ public:
+  explicit CudaLaunch(const at::Tensor& tensor);
+  void* stream() const { return stream_; }
+
+ private:
+  c10::DeviceGuard guard_;
+  void* stream_;
+};
+
+/// The kernels' name for a tensor's dtype.
+cuda::Real real_of(const at::Tensor& tensor);
+
+}  // namespace graft::ops

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+
+/// Raw launchers of the *_cuda.cu files: pointers to GPU memory, sizes, and the stream as LibTorch's c10::Stream::native_handle() gives it.
+/// No LibTorch header, so that nvcc compiles a file in seconds. Matrices are row-major and contiguous unless a stride is named; pointers of
+/// one call have one dtype (`Real`) unless typed otherwise. Sums, exponentials and statistics are float32. A failed launch throws.
+namespace graft::ops::cuda {
+
+enum class Real { kFloat, kBFloat16, kHalf };
+
+/// sum = input + addend (skipped when addend is null; then sum may be null), y = round(sum · r) · weight, r = 1 / sqrt(mean(sum²) +
+/// epsilon). All [rows, width]; weight [width]; reciprocal_root float [rows]. Rounds where transformers rounds.
+void rms_norm_forward(Real dtype, const void* input, const void* addend, const void* weight, float epsilon, int64_t rows, int64_t width,
+                      void* sum, void* output, float* reciprocal_root, void* stream);
+
+/// input_gradient = r (w g − n mean(w g n)) + addend, n = input · r (addend may be null). input_gradient may be gradient itself.
+void rms_norm_backward(Real dtype, const void* gradient, const void* input, const void* weight, const float* reciprocal_root,
+                       const void* addend, int64_t rows, int64_t width, void* input_gradient, void* stream);
+
+/// Half-split rotary embedding of [rows, length, heads, size]; cos, sin [table_rows, length, size / 2] with table_rows 1 or rows.
+/// `sign` −1 is the inverse rotation: the gradient. output may be input.
+void rotary(Real dtype, const void* input, const void* cos, const void* sin, int64_t rows, int64_t length, int64_t heads, int64_t size,
+            int64_t table_rows, float sign, void* output, void* stream);
+
+/// output = round(silu(gate)) · up over `count` elements.
+void swiglu_forward(Real dtype, const void* gate, const void* up, int64_t count, void* output, void* stream);
+
+/// From the output's gradient: gradients of gate and up, and the forward's output again when `output` is not null. Every result may lie
+/// over any input: each element is read before it is written.
+void swiglu_backward(Real dtype, const void* gradient, const void* gate, const void* up, int64_t count, void* gate_gradient,
+                     void* up_gradient, void* output, void* stream);
+
+/// Per row of logits [rows, vocabulary]: loss = logsumexp − logit of the target. `gradient`: softmax − one-hot in the logits' place.
+/// correct (may be null) grows by one for each row whose largest logit (the first of equals) is the target's.
+void cross_entropy(Real dtype, void* logits, const int64_t* targets, int64_t rows, int64_t vocabulary, bool gradient, float* losses,
+                   int64_t* correct, void* stream);
+
+}  // namespace graft::ops::cuda

@@ -1,0 +1,13 @@
+#include "graft/ops/cuda_kernels.h"
+
+namespace graft::ops {
+
+const CudaKernels* compiled_cuda_kernels();
+
+const CudaKernels* compiled_cuda_kernels() {
+  static const CudaKernels kernels{&cuda::rms_norm_forward, &cuda::rms_norm_backward, &cuda::rotary,
+                                   &cuda::swiglu_forward,   &cuda::swiglu_backward,   &cuda::cross_entropy};
+  return &kernels;
+}
+
+}  // namespace graft::ops

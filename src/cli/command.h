@@ -31,6 +31,7 @@ void add_merge(CLI::App& root, Invocation& invocation);
 void add_adapter(CLI::App& root, Invocation& invocation);
 void add_data(CLI::App& root, Invocation& invocation);
 void add_recipe(CLI::App& root, Invocation& invocation);
+void add_bench(CLI::App& root, Invocation& invocation);
 void add_doctor(CLI::App& root, Invocation& invocation);
 
 /// UsageError unless the path exists; the text names the option, the absolute path and a near name in the same directory.

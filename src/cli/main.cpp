@@ -27,6 +27,7 @@ void add_all(CLI::App& root, Invocation& invocation) {
   add_adapter(root, invocation);
   add_data(root, invocation);
   add_recipe(root, invocation);
+  add_bench(root, invocation);
   add_doctor(root, invocation);
 }
 

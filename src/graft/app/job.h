@@ -14,10 +14,22 @@ struct CommonOptions {
   std::string dtype;   ///< "" | fp32 | bf16 | fp16 (already normalised)
 };
 
+/// `bench train`.
+struct BenchOptions {
+  std::string shape;  ///< a built-in name, a config.json or a model directory
+  int64_t batch = 1, sequence = 1024, rank = 16;
+  std::string quant = "none";      ///< none | nf4 | fp8
+  std::string recompute = "none";  ///< none | full | auto
+  std::string adapter_dtype = "fp32";
+  double dropout = 0;
+  double supervised = 1;  ///< share of a row's tokens that carry loss, at its end
+  int64_t warmup = 5, steps = 20;
+};
+
 /// What the command line hands to the job library (libgraft_app.so). Plain data, no LibTorch: the executable opens the library
 /// only when a job needs tensors.
 struct JobRequest {
-  std::string command;  ///< train | resume | generate | eval | score | merge | doctor | adapter-check
+  std::string command;  ///< train | resume | generate | eval | score | merge | doctor | bench-train
   CommonOptions common;
   std::string recipe;                  ///< train
   std::vector<std::string> overrides;  ///< train: key=value and ~key
@@ -32,6 +44,7 @@ struct JobRequest {
   double temperature = 0, top_p = 1;
   uint64_t seed = 42;
   bool logits = false;  ///< score
+  BenchOptions bench;
 };
 
 }  // namespace graft::app

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "graft/adapters/attach.h"
+#include "graft/app/decoder_loss.h"
 #include "graft/app/device.h"
 #include "graft/app/model_files.h"
 #include "graft/app/recipe_options.h"
@@ -18,7 +19,6 @@
 #include "graft/io/tensor_file.h"
 #include "graft/models/family.h"
 #include "graft/models/load.h"
-#include "graft/ops/linear_cross_entropy.h"
 
 namespace graft::app {
 namespace {
@@ -125,13 +125,7 @@ int64_t TrainedModel::trainable_parameters() const {
 }
 
 train::LossFunction TrainedModel::loss_function(const recipe::Recipe& recipe) {
-  return [this, chunk = recipe.memory.loss_chunk.value_or(0)](const train::DeviceBatch& batch) {
-    const auto hidden = decoder_->hidden_states(batch.ids, {batch.position_ids, batch.document_ids});
-    const auto loss = ops::linear_cross_entropy(hidden.reshape({-1, hidden.size(-1)}), decoder_->output_weight(), batch.targets.reshape(-1),
-                                                batch.supervised_rows,
-                                                /*correct=*/!batch.training, chunk);
-    return train::LossResult{loss.loss_sum, loss.correct};
-  };
+  return decoder_loss(decoder_, recipe.memory.loss_chunk.value_or(0));
 }
 
 train::WeightFiles TrainedModel::files(const recipe::Recipe& recipe) {

@@ -59,30 +59,33 @@ std::vector<int32_t> read_eos(const io::ConfigReader& config) {
   return result;
 }
 
-void read_special_ids(const io::ModelDirectory& directory, const io::ConfigReader& config, DecoderOptions* decoder) {
-  decoder->bos_id = read_id(config, "bos_token_id");
-  decoder->pad_id = read_id(config, "pad_token_id");
-  decoder->eos_ids = read_eos(config);
-  if (!directory.has("generation_config.json")) return;
-  const io::ConfigReader generation(read_json((directory.path() / "generation_config.json").string()), "generation_config.json");
-  if (auto ids = read_eos(generation); !ids.empty()) decoder->eos_ids = std::move(ids);
-  if (const auto id = read_id(generation, "bos_token_id"); id >= 0) decoder->bos_id = id;
-  if (const auto id = read_id(generation, "pad_token_id"); id >= 0) decoder->pad_id = id;
+void read_special_ids(const io::ConfigReader& config, DecoderOptions* decoder) {
+  if (auto ids = read_eos(config); !ids.empty()) decoder->eos_ids = std::move(ids);
+  if (const auto id = read_id(config, "bos_token_id"); id >= 0) decoder->bos_id = id;
+  if (const auto id = read_id(config, "pad_token_id"); id >= 0) decoder->pad_id = id;
 }
 
 }  // namespace
 
-DecoderOptions read_decoder_options(const io::ModelDirectory& directory) {
-  const auto origin = (directory.path() / "config.json").string();
-  const Json json = parse_json(directory.config_text(), origin);
+DecoderOptions parse_decoder_options(const std::string& config_text, const std::string& origin) {
+  const Json json = parse_json(config_text, origin);
   io::ConfigReader config(json, origin);
   const auto& family = family_of(config);
   DecoderOptions decoder;
   decoder.family = family.name;
   decoder.dtype = read_dtype(config);
-  read_special_ids(directory, config, &decoder);
+  read_special_ids(config, &decoder);
   family.configure(config, decoder);
   check_nothing_is_left(config, json, family.name);
+  return decoder;
+}
+
+DecoderOptions read_decoder_options(const io::ModelDirectory& directory) {
+  auto decoder = parse_decoder_options(directory.config_text(), (directory.path() / "config.json").string());
+  if (directory.has("generation_config.json")) {
+    const auto path = (directory.path() / "generation_config.json").string();
+    read_special_ids(io::ConfigReader(read_json(path), "generation_config.json"), &decoder);
+  }
   return decoder;
 }
 

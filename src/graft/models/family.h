@@ -29,6 +29,9 @@ const std::vector<Family>& families();
 /// beyond 2^31, hidden not divisible by heads, …) are DataErrors before anything is allocated.
 DecoderOptions read_decoder_options(const io::ModelDirectory& directory);
 
+/// The same from the text of one config.json alone; `origin` names it in errors.
+DecoderOptions parse_decoder_options(const std::string& config_text, const std::string& origin);
+
 /// Every parameter of the decoder: (Hugging Face name on disk, shape). The decoder's own parameter names are these names
 /// to the letter, so that names in the module tree, on disk and in adapter files agree.
 std::vector<std::pair<std::string, std::vector<int64_t>>> parameter_shapes(const DecoderOptions& options);

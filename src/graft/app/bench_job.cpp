@@ -1,0 +1,153 @@
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <iostream>
+
+#include "graft/app/bench_model.h"
+#include "graft/app/bench_shape.h"
+#include "graft/app/cuda_driver.h"
+#include "graft/app/decoder_loss.h"
+#include "graft/app/device.h"
+#include "graft/app/gemm_rate.h"
+#include "graft/app/jobs.h"
+#include "graft/app/process_age.h"
+#include "graft/base/error.h"
+#include "graft/base/json.h"
+#include "graft/base/log.h"
+#include "graft/base/strings.h"
+#include "graft/models/family.h"
+#include "graft/train/peak_memory.h"
+#include "graft/train/trainer.h"
+
+namespace graft::app {
+namespace {
+
+/// Notes what each optimizer step took, and when the first one had ended.
+class StepTimes : public train::Observer {
+ public:
+  explicit StepTimes(int64_t warmup) : warmup_(warmup) {}
+  void on_step(const train::StepRow& row, bool /*logged*/) override {
+    if (row.step == 1) first_step_ended_ = process_age_seconds();
+    if (row.step > warmup_) timed_.push_back(row.step_seconds);
+    log::verbose("step " + std::to_string(row.step) + ": " + std::to_string(row.step_seconds) + " s, loss " + std::to_string(row.loss));
+  }
+  double first_step_ended() const { return first_step_ended_; }
+  /// Between two steps, linearly.
+  double quantile(double share) const {
+    auto sorted = timed_;
+    std::sort(sorted.begin(), sorted.end());
+    const double position = share * static_cast<double>(sorted.size() - 1);
+    const auto below = static_cast<size_t>(position);
+    const auto above = std::min(below + 1, sorted.size() - 1);
+    return sorted[below] + (position - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+  }
+
+ private:
+  int64_t warmup_;
+  double first_step_ended_ = 0;
+  std::vector<double> timed_;
+};
+
+/// Matrix products per token with the frozen weights: two operations a weight forward, two for the gradient of the input, two more forward
+/// in a block that is recomputed. The head sees supervised tokens only. Attention, adapters and norms are not counted.
+double flop_per_token(const models::DecoderOptions& shape, const BenchOptions& options, double supervised_share) {
+  double blocks = 0, head = 0;
+  for (const auto& [name, size] : models::linear_shapes(shape))
+    (name == "lm_head" ? head : blocks) += static_cast<double>(size[0]) * static_cast<double>(size[1]);
+  return (options.recompute == "none" ? 4 : 6) * blocks + 4 * head * supervised_share;
+}
+
+void check_bench(const BenchOptions& options, const models::DecoderOptions& shape) {
+  if (options.batch * options.sequence > INT32_MAX)
+    throw UsageError("--batch times --seq is more than 2^31 tokens").hint("no device holds the activations of that");
+  if (options.sequence > shape.max_positions)
+    throw UsageError("--seq " + std::to_string(options.sequence) + " is more than the " + std::to_string(shape.max_positions) +
+                     " positions of --shape " + options.shape);
+}
+
+std::string device_name(at::Device device) {
+  if (device.is_cpu()) return "cpu";
+  const auto gpus = ask_driver().gpus;
+  const auto index = static_cast<size_t>(device.index());
+  return device.str() + (index < gpus.size() ? " (" + gpus[index].name + ")" : "");
+}
+
+Json setting_json(const BenchOptions& options, const std::string& dtype, at::Device device) {
+  return {{"shape", options.shape},
+          {"batch", options.batch},
+          {"seq", options.sequence},
+          {"rank", options.rank},
+          {"alpha", 2 * options.rank},
+          {"targets", "all-linear"},
+          {"quant", options.quant},
+          {"recompute", options.recompute},
+          {"dtype", dtype},
+          {"adapter_dtype", options.adapter_dtype},
+          {"dropout", options.dropout},
+          {"supervised", options.supervised},
+          {"warmup_steps", options.warmup},
+          {"steps", options.steps},
+          {"device", device_name(device)}};
+}
+
+std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+void print_text(const Json& document) {
+  const auto number = [&](const char* key) { return document[key].get<double>(); };
+  for (const auto& [key, value] : document["setting"].items()) std::cout << key << ' ' << text_of(value) << "  ";
+  char line[256];
+  std::snprintf(line, sizeof line, "\nstep          %.4f s (p10 %.4f, p90 %.4f)\ntokens/s      %.0f\n", number("step_seconds_median"),
+                number("step_seconds_p10"), number("step_seconds_p90"), number("tokens_per_second"));
+  std::cout << line << "peak memory   " << format_bytes(number("peak_memory_bytes"));
+  if (!document["peak_reserved_bytes"].is_null()) std::cout << " (reserved " << format_bytes(number("peak_reserved_bytes")) << ")";
+  std::snprintf(line, sizeof line, "\nof GEMM rate  %.1f%% of %.4g TFLOP/s\nfirst step    %.2f s after the start of the process\n",
+                100 * number("share_of_gemm"), number("gemm_flops_per_second") / 1e12, number("start_to_first_step_seconds"));
+  std::cout << line;
+}
+
+}  // namespace
+
+int run_bench_train_job(const JobRequest& request) {
+  const BenchOptions& bench = request.bench;
+  const auto shape = bench_shape(bench.shape);
+  check_bench(bench, shape);
+  const at::Device device = resolve_device(request.common.device);
+  const std::string dtype = request.common.dtype.empty() ? "bf16" : request.common.dtype;
+  auto decoder = make_bench_base(shape, bench, device, resolve_dtype(dtype, at::kBFloat16));
+  auto adapters = attach_bench_adapter(decoder, bench);
+  const auto batches = bench_batches(bench, shape.vocabulary_size);
+
+  const auto times = std::make_shared<StepTimes>(bench.warmup);
+  auto options = train::TrainerOptions(bench.warmup + bench.steps).learning_rate(1e-4).device(device).handle_signals(false);
+  train::Trainer trainer(
+      decoder_loss(decoder, 0), adapters.named_parameters(), [&batches](int64_t) { return batches; }, options);
+  trainer.set_training_with([&decoder](bool on) { decoder->train(on); }).observe(times);
+  const auto result = trainer.run();
+
+  const auto tokens = static_cast<double>(batches.tokens());
+  const double median = times->quantile(0.5), tokens_per_second = tokens / median;
+  const double flop = flop_per_token(shape, bench, static_cast<double>(batches.supervised_tokens()) / tokens);
+  const int64_t peak = train::peak_memory_bytes(device), reserved = train::peak_reserved_bytes(device);
+  const double gemm_rate = measured_gemm_rate(device, resolve_dtype(dtype, at::kBFloat16));  // last: it needs memory of its own
+  const Json document = {{"setting", setting_json(bench, dtype, device)},
+                         {"step_seconds_median", median},
+                         {"step_seconds_p10", times->quantile(0.1)},
+                         {"step_seconds_p90", times->quantile(0.9)},
+                         {"tokens_per_second", tokens_per_second},
+                         {"peak_memory_bytes", peak},
+                         {"peak_reserved_bytes", reserved > 0 ? Json(reserved) : Json()},
+                         {"start_to_first_step_seconds", times->first_step_ended()},
+                         {"gemm_flops_per_second", gemm_rate},
+                         {"flop_per_token", flop},
+                         {"share_of_gemm", flop * tokens_per_second / gemm_rate},
+                         {"parameters", models::parameter_count(shape)},
+                         {"trainable_parameters", result.trainable_parameters},
+                         {"last_loss", result.loss}};
+  if (request.common.json)
+    std::cout << dump_json(document, 2) << '\n';
+  else
+    print_text(document);
+  return 0;
+}
+
+}  // namespace graft::app

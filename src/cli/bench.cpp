@@ -31,6 +31,7 @@ void add_bench(CLI::App& root, Invocation& invocation) {
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--steps", options->steps, "steps that are timed")->check(CLI::Range(int64_t{1}, kMost));
   command->add_option("--warmup", options->warmup, "steps before them")->check(CLI::Range(int64_t{0}, kMost));
+  command->add_option("--profile", options->profile, "write a Chrome trace of the last step to this file");
 }
 
 }  // namespace graft::cli

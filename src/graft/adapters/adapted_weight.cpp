@@ -11,6 +11,7 @@
 
 #include "graft/base/error.h"
 #include "graft/base/log.h"
+#include "graft/ops/linear_operand.h"
 
 namespace graft::detail {
 namespace {
@@ -261,6 +262,15 @@ const torch::Library kRefusal = [] {
   library.fallback(torch::CppFunction::makeFromBoxedFunction<&refuse>());
   return library;
 }();
+
+/// Fused operators look through the weight instead of going through dispatch.
+std::optional<ops::LinearOperand> read_operand(const at::Tensor& weight, const at::Tensor& x, bool* is_adapted) {
+  const AdaptedWeight* w = adapted(weight);
+  *is_adapted = w != nullptr;
+  if (w == nullptr || w->transposed || x.scalar_type() != c10::typeMetaToScalarType(w->dtype())) return std::nullopt;
+  return w->site->operand(x);
+}
+const bool kReaderRegistered = (ops::register_operand_reader(read_operand), true);
 
 /// parameters_ is protected; a derived class may name it.
 struct Registration : torch::nn::Module {

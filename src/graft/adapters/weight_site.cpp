@@ -66,6 +66,11 @@ at::Tensor WeightSite::linear(const at::Tensor& x, const at::Tensor& bias, ops::
   return y;
 }
 
+std::optional<ops::LinearOperand> WeightSite::operand(const at::Tensor& x) const {
+  if (active_copy.defined()) return std::nullopt;
+  return ops::LinearOperand{base, {}, linear_terms(x)};
+}
+
 at::Tensor WeightSite::times_weight(const at::Tensor& x) const {
   at::Tensor y = x.matmul(active_copy.defined() ? active_copy.to(x.scalar_type()) : base->dense(x.scalar_type()));
   for (const Active& entry : active) {

@@ -3,10 +3,12 @@
 #include <torch/nn/module.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "graft/ops/frozen_weight.h"
+#include "graft/ops/linear_group.h"
 #include "graft/ops/lora_linear.h"
 
 namespace graft::detail {
@@ -38,6 +40,8 @@ class WeightSite {
   at::Tensor linear(const at::Tensor& x, const at::Tensor& bias, ops::LinearForm form) const;
   /// x·W: the weight used the other way round.
   at::Tensor times_weight(const at::Tensor& x) const;
+  /// Frozen base and terms for an input of x's shape, for fused operators; none while a trained copy stands in the base's place.
+  std::optional<ops::LinearOperand> operand(const at::Tensor& x) const;
   at::Tensor embedding(const at::Tensor& ids, int64_t padding_idx, bool scale_grad_by_freq) const;
   /// The effective matrix W + Σ weight·s·B·A in float32. Differentiable in the trained tensors.
   at::Tensor matrix() const;

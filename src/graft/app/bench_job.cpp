@@ -11,6 +11,7 @@
 #include "graft/app/gemm_rate.h"
 #include "graft/app/jobs.h"
 #include "graft/app/process_age.h"
+#include "graft/app/step_profile.h"
 #include "graft/base/error.h"
 #include "graft/base/json.h"
 #include "graft/base/log.h"
@@ -122,6 +123,7 @@ int run_bench_train_job(const JobRequest& request) {
   train::Trainer trainer(
       decoder_loss(decoder, 0), adapters.named_parameters(), [&batches](int64_t) { return batches; }, options);
   trainer.set_training_with([&decoder](bool on) { decoder->train(on); }).observe(times);
+  if (!bench.profile.empty()) trainer.observe(std::make_shared<StepProfile>(bench.warmup + bench.steps, bench.profile));
   const auto result = trainer.run();
 
   const auto tokens = static_cast<double>(batches.tokens());

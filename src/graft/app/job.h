@@ -24,6 +24,7 @@ struct BenchOptions {
   double dropout = 0;
   double supervised = 1;  ///< share of a row's tokens that carry loss, at its end
   int64_t warmup = 5, steps = 20;
+  std::string profile;  ///< file for a trace of the last step; "" = none
 };
 
 /// What the command line hands to the job library (libgraft_app.so). Plain data, no LibTorch: the executable opens the library

@@ -65,7 +65,8 @@ at::Tensor DecoderImpl::hidden_states(const at::Tensor& ids, const Positions& po
   for (int64_t index = 0; index < options_.layers; ++index) {
     const auto layer = model_->layers->ptr<DecoderLayerImpl>(static_cast<size_t>(index));
     if (recompute_every_ > 0 && cache == nullptr && (index + 1) % recompute_every_ == 0) {
-      hidden = ops::recompute([layer, shared](const at::Tensor& input) { return layer->forward(input, *shared); }, hidden);
+      hidden =
+          ops::recompute([layer, shared](const at::Tensor& input, ops::Pass pass) { return layer->forward(input, *shared, pass); }, hidden);
     } else {
       hidden = layer->forward(hidden, *shared);
     }

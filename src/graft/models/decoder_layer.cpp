@@ -4,11 +4,17 @@
 
 #include "graft/models/bare_modules.h"
 #include "graft/ops/attention.h"
+#include "graft/ops/norm_gated_mlp.h"
+#include "graft/ops/norm_linears.h"
 #include "graft/ops/rms_norm.h"
 #include "graft/ops/rotary.h"
-#include "graft/ops/swiglu.h"
 
 namespace graft::models {
+namespace {
+
+ops::LinearParameters parameters_of(const torch::nn::Linear& linear) { return {linear->weight, linear->bias}; }
+
+}  // namespace
 
 RmsNormImpl::RmsNormImpl(int64_t width, double epsilon, const at::TensorOptions& options) : epsilon_(epsilon) {
   weight = register_parameter("weight", bare_parameter({width}, options), /*requires_grad=*/false);
@@ -34,9 +40,11 @@ SelfAttentionImpl::SelfAttentionImpl(const DecoderOptions& decoder, int64_t laye
   }
 }
 
-at::Tensor SelfAttentionImpl::forward(const at::Tensor& input, const ForwardContext& context) {
-  const auto heads = [&](torch::nn::Linear& projection) { return projection->forward(input).unflatten(-1, {-1, head_size_}); };
-  auto query = heads(q_proj_), key = heads(k_proj_), value = heads(v_proj_);
+SelfAttentionImpl::Result SelfAttentionImpl::forward(const at::Tensor& input, const RmsNorm& norm, const ForwardContext& context) {
+  const auto projected =
+      ops::norm_linears(input, norm->weight, norm->epsilon(), {parameters_of(q_proj_), parameters_of(k_proj_), parameters_of(v_proj_)});
+  const auto heads = [&](size_t i) { return projected.outputs[i].unflatten(-1, {-1, head_size_}); };
+  auto query = heads(0), key = heads(1), value = heads(2);
   if (q_norm_) {
     query = q_norm_->forward(query);
     key = k_norm_->forward(key);
@@ -52,7 +60,7 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& input, const ForwardCont
     mixed = ops::attention(query, key, value, context.documents, scale, window_);
     if (context.cache != nullptr) context.cache->append(layer_, &key, &value);
   }
-  return o_proj_->forward(mixed.flatten(-2));
+  return {projected.residual, o_proj_->forward(mixed.flatten(-2))};
 }
 
 GatedMlpImpl::GatedMlpImpl(const DecoderOptions& decoder, const at::TensorOptions& options)
@@ -64,8 +72,9 @@ GatedMlpImpl::GatedMlpImpl(const DecoderOptions& decoder, const at::TensorOption
   register_module("down_proj", down_proj_);
 }
 
-at::Tensor GatedMlpImpl::forward(const at::Tensor& input) {
-  return down_proj_->forward(ops::swiglu(gate_proj_->forward(input), up_proj_->forward(input)));
+at::Tensor GatedMlpImpl::forward(const at::Tensor& input, const at::Tensor& attended, const RmsNorm& norm, ops::Pass pass) {
+  return ops::norm_gated_mlp(input, attended, norm->weight, norm->epsilon(),
+                             {parameters_of(gate_proj_), parameters_of(up_proj_), parameters_of(down_proj_)}, pass);
 }
 
 DecoderLayerImpl::DecoderLayerImpl(const DecoderOptions& decoder, int64_t layer, const at::TensorOptions& options)
@@ -79,9 +88,9 @@ DecoderLayerImpl::DecoderLayerImpl(const DecoderOptions& decoder, int64_t layer,
   register_module("post_attention_layernorm", post_attention_layernorm_);
 }
 
-at::Tensor DecoderLayerImpl::forward(const at::Tensor& input, const ForwardContext& context) {
-  const auto attended = input + self_attn_->forward(input_layernorm_->forward(input), context);
-  return attended + mlp_->forward(post_attention_layernorm_->forward(attended));
+at::Tensor DecoderLayerImpl::forward(const at::Tensor& input, const ForwardContext& context, ops::Pass pass) {
+  const auto [residual, attended] = self_attn_->forward(input, input_layernorm_, context);
+  return mlp_->forward(residual, attended, post_attention_layernorm_, pass);
 }
 
 }  // namespace graft::models

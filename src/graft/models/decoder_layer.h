@@ -8,6 +8,7 @@
 #include "graft/models/kv_cache.h"
 #include "graft/models/rope.h"
 #include "graft/ops/documents.h"
+#include "graft/ops/recompute.h"
 
 namespace graft::models {
 
@@ -23,6 +24,7 @@ class RmsNormImpl : public torch::nn::Module {
  public:
   RmsNormImpl(int64_t width, double epsilon, const at::TensorOptions& options);
   at::Tensor forward(const at::Tensor& input);
+  double epsilon() const { return epsilon_; }
   at::Tensor weight;
 
  private:
@@ -30,11 +32,15 @@ class RmsNormImpl : public torch::nn::Module {
 };
 TORCH_MODULE(RmsNorm);
 
-/// Grouped-query attention with rotary embedding; optional biases, per-head query and key norms, sliding window.
+/// Grouped-query attention with rotary embedding over the normalised input; optional biases, per-head query and key norms, sliding window.
 class SelfAttentionImpl : public torch::nn::Module {
  public:
   SelfAttentionImpl(const DecoderOptions& decoder, int64_t layer, const at::TensorOptions& options);
-  at::Tensor forward(const at::Tensor& input, const ForwardContext& context);
+  /// What attention adds to `input`, and the input to add it to; the norm is applied on the way in (ops::norm_linears).
+  struct Result {
+    at::Tensor residual, attended;
+  };
+  Result forward(const at::Tensor& input, const RmsNorm& norm, const ForwardContext& context);
 
  private:
   int64_t layer_, head_size_, window_;
@@ -43,11 +49,11 @@ class SelfAttentionImpl : public torch::nn::Module {
 };
 TORCH_MODULE(SelfAttention);
 
-/// down(silu(gate(x)) * up(x)).
+/// r + down(silu(gate(n)) * up(n)) with r = input + attended, n = norm(r).
 class GatedMlpImpl : public torch::nn::Module {
  public:
   GatedMlpImpl(const DecoderOptions& decoder, const at::TensorOptions& options);
-  at::Tensor forward(const at::Tensor& input);
+  at::Tensor forward(const at::Tensor& input, const at::Tensor& attended, const RmsNorm& norm, ops::Pass pass);
 
  private:
   torch::nn::Linear gate_proj_, up_proj_, down_proj_;
@@ -58,7 +64,8 @@ TORCH_MODULE(GatedMlp);
 class DecoderLayerImpl : public torch::nn::Module {
  public:
   DecoderLayerImpl(const DecoderOptions& decoder, int64_t layer, const at::TensorOptions& options);
-  at::Tensor forward(const at::Tensor& input, const ForwardContext& context);
+  /// `pass`: whether the value returned is read (see ops::recompute).
+  at::Tensor forward(const at::Tensor& input, const ForwardContext& context, ops::Pass pass = ops::Pass::kFirst);
 
  private:
   RmsNorm input_layernorm_;

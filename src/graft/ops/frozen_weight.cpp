@@ -17,6 +17,10 @@ at::Tensor FrozenWeight::linear(const at::Tensor& x, const at::Tensor& bias, Lin
 
 at::Tensor FrozenWeight::input_gradient(const at::Tensor& g) const { return g.mm(dense(g.scalar_type())); }
 
+void FrozenWeight::add_linear(at::Tensor& sum, const at::Tensor& x) const { sum.addmm_(x, dense(x.scalar_type()).t()); }
+
+void FrozenWeight::add_input_gradient(at::Tensor& sum, const at::Tensor& g) const { sum.addmm_(g, dense(g.scalar_type())); }
+
 at::Tensor FrozenWeight::rows(const at::Tensor& ids) const { return at::embedding(dense(dtype()), ids); }
 
 void DenseWeight::move(at::Device device, at::ScalarType dtype) {

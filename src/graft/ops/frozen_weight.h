@@ -32,8 +32,12 @@ class FrozenWeight {
 
   /// x·Wᵀ (+ bias), x [..., in] in the compute dtype, bias [out] of that dtype or undefined. The result is fresh: it may be written to.
   virtual at::Tensor linear(const at::Tensor& x, const at::Tensor& bias, LinearForm form) const;
+  /// sum [rows, out] += x·Wᵀ, x [rows, in].
+  virtual void add_linear(at::Tensor& sum, const at::Tensor& x) const;
   /// g·W: the gradient for x. g [rows, out]. The result is fresh.
   virtual at::Tensor input_gradient(const at::Tensor& g) const;
+  /// sum += g·W.
+  virtual void add_input_gradient(at::Tensor& sum, const at::Tensor& g) const;
   /// W's rows [..., in] for integer ids [...].
   virtual at::Tensor rows(const at::Tensor& ids) const;
 

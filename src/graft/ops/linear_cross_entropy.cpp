@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "graft/base/error.h"
+#include "graft/ops/cuda_kernels.h"
 
 namespace graft::ops {
 namespace {
@@ -54,6 +55,39 @@ at::Tensor scatter_rows(const at::Tensor& selected, const at::Tensor& rows, int6
   return at::zeros({count, selected.size(1)}, selected.options()).index_copy_(0, rows, selected);
 }
 
+/// Softmax and cross-entropy over a chunk of logits.
+class Softmax {
+ public:
+  Softmax(const Projection& projection, const at::Tensor& buffer) : projection_(projection), kernels_(cuda_kernels_for(buffer)) {
+    if (kernels_ == nullptr) probabilities_ = at::empty(buffer.sizes(), buffer.options().dtype(at::kFloat));
+  }
+
+  /// Fills losses [n] and returns d loss / d logits in the logits' dtype (undefined when no gradient is wanted). May write over the logits.
+  at::Tensor run(at::Tensor& logits, const at::Tensor& targets, at::Tensor losses) {
+    if (kernels_ != nullptr) {
+      const CudaLaunch launch(logits);
+      kernels_->cross_entropy(real_of(logits), logits.mutable_data_ptr(), targets.const_data_ptr<int64_t>(), logits.size(0), logits.size(1),
+                              projection_.gradient, losses.mutable_data_ptr<float>(),
+                              projection_.correct.defined() ? projection_.correct.mutable_data_ptr<int64_t>() : nullptr, launch.stream());
+      return projection_.gradient ? logits : at::Tensor();
+    }
+    const auto wide = logits.to(at::kFloat);
+    auto gradient = probabilities_.narrow(0, 0, logits.size(0));
+    at::_log_softmax_out(gradient, wide, 1, false);
+    losses.copy_(negative_log_likelihood(gradient, targets));
+    count_correct(projection_, wide, targets);
+    if (!projection_.gradient) return {};
+    gradient.exp_();
+    subtract_one_hot(gradient, targets);
+    return gradient.to(logits.scalar_type());
+  }
+
+ private:
+  const Projection& projection_;
+  const CudaKernels* kernels_;
+  at::Tensor probabilities_;
+};
+
 struct DenseProjection : torch::autograd::Function<DenseProjection> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight, Projection projection) {
     const int64_t count = projection.rows.size(0);
@@ -64,7 +98,7 @@ struct DenseProjection : torch::autograd::Function<DenseProjection> {
     auto losses = at::empty({count}, real);
     // Buffers live across chunks: pages are touched once, not once a chunk.
     auto product = at::empty({chunk, weight.size(0)}, hidden.options());
-    auto probabilities = at::empty({chunk, weight.size(0)}, real);
+    Softmax softmax(projection, product);
     auto hidden_gradient = projection.gradient ? at::empty_like(selected) : at::Tensor();
     auto weight_gradient = train_weight ? at::zeros(weight.sizes(), real) : at::Tensor();
     for (int64_t begin = 0; begin < count; begin += chunk) {
@@ -73,15 +107,8 @@ struct DenseProjection : torch::autograd::Function<DenseProjection> {
       const auto targets = projection.targets.narrow(0, begin, size);
       auto output = product.narrow(0, 0, size);
       at::mm_out(output, input, weight.t());
-      const auto logits = output.to(at::kFloat);
-      auto gradient = probabilities.narrow(0, 0, size);
-      at::_log_softmax_out(gradient, logits, 1, false);
-      losses.narrow(0, begin, size).copy_(negative_log_likelihood(gradient, targets));
-      count_correct(projection, logits, targets);
+      const auto narrow_gradient = softmax.run(output, targets, losses.narrow(0, begin, size));
       if (!projection.gradient) continue;
-      gradient.exp_();
-      subtract_one_hot(gradient, targets);
-      const auto narrow_gradient = gradient.to(hidden.scalar_type());
       auto target_rows = hidden_gradient.narrow(0, begin, size);
       at::mm_out(target_rows, narrow_gradient, weight);
       if (train_weight) weight_gradient.add_(at::mm(narrow_gradient.t(), input));
@@ -146,6 +173,10 @@ struct AdaptedProjection : torch::autograd::Function<AdaptedProjection> {
 };
 
 int64_t default_chunk(const at::Tensor& hidden, int64_t vocabulary) {
+  if (cuda_kernels_for(hidden) != nullptr) {  // logits are held once, in their own dtype; a GPU wants chunks of 1024 rows and more
+    const int64_t rows = (int64_t{512} << 20) / (vocabulary * static_cast<int64_t>(hidden.element_size()));
+    return std::max<int64_t>(rows / 128 * 128, 128);
+  }
   const int64_t budget = hidden.is_cpu() ? int64_t{64} << 20 : int64_t{256} << 20;
   return std::max<int64_t>(budget / (vocabulary * static_cast<int64_t>(sizeof(float))), 16);
 }

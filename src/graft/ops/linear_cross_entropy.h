@@ -21,7 +21,8 @@ struct LinearCrossEntropy {
 /// targets   [N] int64: the token each row predicts, or −100 (not trained on)
 /// rows      [M] int64, the positions with targets ≠ −100 in ascending order; undefined: found here, which waits for the device
 /// correct   also count the right predictions (one more pass over each chunk)
-/// chunk     rows projected at a time; 0: as many as fit the budget (64 MiB of float32 logits on a CPU, 256 MiB on a GPU)
+/// chunk     rows projected at a time; 0: as many as fit the budget (64 MiB of float32 logits on a CPU; 512 MiB of
+///           logits in their own dtype on a GPU, in multiples of 128 rows)
 ///
 /// Only supervised rows are projected. Logits are computed in hidden's dtype and turned to float32 for the softmax. With a dense weight
 /// the gradients of hidden (and of the weight when it is trained, accumulated in float32) are computed chunk by chunk in the forward pass,

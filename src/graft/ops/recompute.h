@@ -14,7 +14,11 @@ namespace graft::ops {
 ///
 /// The block must own what it captures (it runs again after the caller has returned) and must not change anything in place.
 /// Peak memory: one input per block, plus one block's activations during backward.
-at::Tensor recompute(std::function<at::Tensor(const at::Tensor&)> block, const at::Tensor& input);
+///
+/// The second run is told that it is one (kGradientOnly): nobody reads the value it returns, so the block may leave out the work that only
+/// that value needs.
+enum class Pass { kFirst, kGradientOnly };
+at::Tensor recompute(std::function<at::Tensor(const at::Tensor&, Pass)> block, const at::Tensor& input);
 
 /// What else a block's result depends on, such as the position of a dropout stream. `capture` is called when a block first runs
 /// and returns a function that puts the captured state back; that one returns a guard which, when destroyed, restores what was

@@ -5,7 +5,9 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// One block per row. The row is read twice; the second time from the first-level cache.
+constexpr int kKept = 4;  // vectors of a row that each thread holds in registers; what is beyond is read a second time
+
+// One block per row.
 template <typename T, int N>
 __global__ void __launch_bounds__(kThreads) forward_kernel(const T* input, const T* addend, const T* weight, float epsilon, int64_t width,
                                                            T* sum, T* output, float* reciprocal_root) {
@@ -13,25 +15,42 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(const T* input, const
   const T* x = input + row * width;
   const T* d = addend == nullptr ? nullptr : addend + row * width;
   T* s = sum == nullptr ? nullptr : sum + row * width;
-  float squares = 0;
-  for (int64_t i = threadIdx.x; i < vectors; i += kThreads) {
+  const auto summed = [&](int64_t i) {
     auto value = load<T, N>(x, i);
     if (d != nullptr) {
       const auto more = load<T, N>(d, i);
       for (int j = 0; j < N; ++j) value.item[j] = from_float<T>(to_float(value.item[j]) + to_float(more.item[j]));
-      store<T, N>(s, i, value);
     }
+    return value;
+  };
+  float squares = 0;
+  const auto take = [&](int64_t i, const Vector<T, N>& value) {
+    if (s != nullptr) store<T, N>(s, i, value);
     for (int j = 0; j < N; ++j) squares += to_float(value.item[j]) * to_float(value.item[j]);
+  };
+  Vector<T, N> kept[kKept];
+#pragma unroll
+  for (int k = 0; k < kKept; ++k) {
+    const int64_t i = threadIdx.x + int64_t{k} * kThreads;
+    if (i >= vectors) break;
+    kept[k] = summed(i);
+    take(i, kept[k]);
   }
+  for (int64_t i = threadIdx.x + int64_t{kKept} * kThreads; i < vectors; i += kThreads) take(i, summed(i));
   const float root = rsqrtf(block_sum(squares) / static_cast<float>(width) + epsilon);
   if (threadIdx.x == 0) reciprocal_root[row] = root;
-  const T* normalised = d == nullptr ? x : s;
-  for (int64_t i = threadIdx.x; i < vectors; i += kThreads) {
-    auto value = load<T, N>(normalised, i);
+  const auto give = [&](int64_t i, Vector<T, N> value) {
     const auto w = load<T, N>(weight, i);
     for (int j = 0; j < N; ++j) value.item[j] = from_float<T>(rounded<T>(to_float(value.item[j]) * root) * to_float(w.item[j]));
     store<T, N>(output + row * width, i, value);
+  };
+#pragma unroll
+  for (int k = 0; k < kKept; ++k) {
+    const int64_t i = threadIdx.x + int64_t{k} * kThreads;
+    if (i >= vectors) break;
+    give(i, kept[k]);
   }
+  for (int64_t i = threadIdx.x + int64_t{kKept} * kThreads; i < vectors; i += kThreads) give(i, summed(i));
 }
 
 template <typename T, int N>

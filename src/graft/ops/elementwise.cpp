@@ -1,0 +1,135 @@
+#include "graft/ops/elementwise.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/silu_backward.h>
+
+#include "graft/ops/cuda_kernels.h"
+#include "graft/ops/elementwise_cpu.h"
+
+namespace graft::ops::elementwise {
+namespace {
+
+const void* data_of(const at::Tensor& tensor) { return tensor.defined() ? tensor.const_data_ptr() : nullptr; }
+
+/// The kernel table when all tensors can go to one kernel call.
+const CudaKernels* kernels_for(const at::Tensor& input, const at::Tensor& other) {
+  return other.scalar_type() == input.scalar_type() ? cuda_kernels_for(input) : nullptr;
+}
+
+bool are_fast(std::initializer_list<at::Tensor> tensors) {
+  for (const auto& tensor : tensors)
+    if (!cpu::is_fast(tensor)) return false;
+  return true;
+}
+
+}  // namespace
+
+Normalised rms_norm(const at::Tensor& input, const at::Tensor& addend, const at::Tensor& weight, double epsilon) {
+  if (const auto* kernels = kernels_for(input, weight)) {
+    Normalised result{addend.defined() ? at::empty_like(input) : input, at::empty_like(input),
+                      at::empty({input.size(0), 1}, input.options().dtype(at::kFloat))};
+    const CudaLaunch launch(input);
+    kernels->rms_norm_forward(real_of(input), input.const_data_ptr(), data_of(addend), weight.const_data_ptr(), static_cast<float>(epsilon),
+                              input.size(0), input.size(1), addend.defined() ? result.sum.mutable_data_ptr() : nullptr,
+                              result.output.mutable_data_ptr(), result.reciprocal_root.mutable_data_ptr<float>(), launch.stream());
+    return result;
+  }
+  const at::Tensor sum = addend.defined() ? input + addend : input;
+  if (are_fast({sum, weight})) {
+    Normalised result{sum, at::empty_like(sum), at::empty({sum.size(0), 1}, sum.options())};
+    cpu::rms_norm_forward(sum, weight, static_cast<float>(epsilon), result.output, result.reciprocal_root);
+    return result;
+  }
+  const auto wide = sum.to(at::kFloat);
+  const auto root = at::rsqrt(wide.square().mean(-1, /*keepdim=*/true).add_(epsilon));
+  return {sum, (wide * root).to(sum.scalar_type()) * weight.to(sum.scalar_type()), root};
+}
+
+at::Tensor rms_norm_input_gradient(const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight,
+                                   const at::Tensor& reciprocal_root, const at::Tensor& addend) {
+  if (const auto* kernels = kernels_for(input, weight)) {
+    auto result = at::empty_like(input);
+    const CudaLaunch launch(input);
+    kernels->rms_norm_backward(real_of(input), gradient.const_data_ptr(), input.const_data_ptr(), weight.const_data_ptr(),
+                               reciprocal_root.const_data_ptr<float>(), data_of(addend), input.size(0), input.size(1),
+                               result.mutable_data_ptr(), launch.stream());
+    return result;
+  }
+  at::Tensor result;
+  if (are_fast({gradient, input, weight})) {
+    result = at::empty_like(input);
+    cpu::rms_norm_backward(gradient, input, weight, reciprocal_root, result);
+  } else {
+    const auto normalised = input.to(at::kFloat) * reciprocal_root;
+    const auto scaled = gradient.to(at::kFloat) * weight.to(at::kFloat);
+    const auto projection = (scaled * normalised).mean(-1, /*keepdim=*/true);
+    result = (scaled - normalised * projection).mul_(reciprocal_root).to(input.scalar_type());
+  }
+  return addend.defined() ? result.add_(addend) : result;
+}
+
+at::Tensor rms_norm_weight_gradient(const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& reciprocal_root,
+                                    at::ScalarType dtype) {
+  const auto normalised = (input.to(at::kFloat) * reciprocal_root).to(input.scalar_type()).to(at::kFloat);
+  return (gradient.to(at::kFloat) * normalised).sum(0).to(dtype);
+}
+
+at::Tensor rotate(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin, bool inverse) {
+  if (const auto* kernels = kernels_for(input, cos)) {
+    auto output = at::empty_like(input);
+    const CudaLaunch launch(input);
+    kernels->rotary(real_of(input), input.const_data_ptr(), cos.const_data_ptr(), sin.const_data_ptr(), input.size(0), input.size(1),
+                    input.size(2), input.size(3), cos.size(0), inverse ? -1.0f : 1.0f, output.mutable_data_ptr(), launch.stream());
+    return output;
+  }
+  const auto signed_sin = inverse ? sin.neg() : sin;
+  if (are_fast({input, cos, sin})) {
+    auto output = at::empty_like(input);
+    cpu::rotary(input, cos, signed_sin, output);
+    return output;
+  }
+  const int64_t half = input.size(-1) / 2;
+  const auto first = input.narrow(-1, 0, half), second = input.narrow(-1, half, half);
+  const auto c = cos.unsqueeze(2), s = signed_sin.unsqueeze(2);
+  return at::cat({first * c - second * s, second * c + first * s}, -1);
+}
+
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
+  if (const auto* kernels = kernels_for(gate, up)) {
+    auto output = at::empty_like(gate);
+    const CudaLaunch launch(gate);
+    kernels->swiglu_forward(real_of(gate), gate.const_data_ptr(), up.const_data_ptr(), gate.numel(), output.mutable_data_ptr(),
+                            launch.stream());
+    return output;
+  }
+  if (!are_fast({gate, up})) return at::silu(gate).mul_(up);
+  auto output = at::empty_like(gate);
+  cpu::swiglu_forward(gate, up, output);
+  return output;
+}
+
+SwiGluGradients swiglu_backward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up, bool in_place) {
+  if (const auto* kernels = kernels_for(gate, up)) {
+    SwiGluGradients result{in_place ? gate : at::empty_like(gate), in_place ? up : at::empty_like(up),
+                           in_place ? gradient : at::empty_like(gate)};
+    const CudaLaunch launch(gate);
+    kernels->swiglu_backward(real_of(gate), gradient.const_data_ptr(), gate.const_data_ptr(), up.const_data_ptr(), gate.numel(),
+                             result.gate.mutable_data_ptr(), result.up.mutable_data_ptr(), result.output.mutable_data_ptr(),
+                             launch.stream());
+    return result;
+  }
+  if (!are_fast({gradient, gate, up})) {
+    const auto silu = at::silu(gate);
+    return {at::silu_backward(gradient * up, gate), silu * gradient, silu * up};
+  }
+  SwiGluGradients result{at::empty_like(gate), at::empty_like(up), at::empty_like(gate)};
+  cpu::swiglu_forward(gate, up, result.output);
+  cpu::swiglu_backward(gradient, gate, up, result.gate, result.up);
+  return result;
+}
+
+}  // namespace graft::ops::elementwise

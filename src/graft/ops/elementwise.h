@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+/// The arithmetic behind rms_norm, rotary, swiglu and the fused blocks: forward and backward over plain tensors, without a graph. Each
+/// picks the one-pass loop or kernel for the device and dtype, else LibTorch's operators. Inputs are contiguous; results are fresh unless
+/// said.
+namespace graft::ops::elementwise {
+
+struct Normalised {
+  at::Tensor sum;              ///< input + addend; input itself without an addend
+  at::Tensor output;           ///< round(sum / rms(sum)) · weight, [rows, width]
+  at::Tensor reciprocal_root;  ///< float32 [rows, 1]: 1 / sqrt(mean(sum²) + epsilon)
+};
+/// input [rows, width], addend the same or undefined, weight [width].
+Normalised rms_norm(const at::Tensor& input, const at::Tensor& addend, const at::Tensor& weight, double epsilon);
+
+/// dL/dx = r (w g − n mean(w g n)) + addend, with n = x r and r the reciprocal root; addend may be undefined.
+at::Tensor rms_norm_input_gradient(const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight,
+                                   const at::Tensor& reciprocal_root, const at::Tensor& addend);
+/// dL/dw = Σ over rows of g n.
+at::Tensor rms_norm_weight_gradient(const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& reciprocal_root,
+                                    at::ScalarType dtype);
+
+/// input [rows, length, heads, size], cos and sin [rows or 1, length, size / 2]; `inverse` turns back.
+at::Tensor rotate(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin, bool inverse);
+
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+
+struct SwiGluGradients {
+  at::Tensor gate, up;
+  at::Tensor output;  ///< the forward's result again, for whoever did not keep it
+};
+/// With `in_place`, where the device can: the gradients lie over gate and up, the output over `gradient`, and nothing is allocated.
+SwiGluGradients swiglu_backward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up, bool in_place);
+
+}  // namespace graft::ops::elementwise

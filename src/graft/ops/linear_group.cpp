@@ -1,0 +1,170 @@
+#include "graft/ops/linear_group.h"
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+
+namespace graft::ops {
+namespace {
+
+at::Tensor as_matrix(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
+at::Tensor dropped(const at::Tensor& x, const at::Tensor& mask) { return mask.defined() ? x * mask : x; }
+
+/// scale · (left·right), in one kernel.
+at::Tensor scaled_product(const at::Tensor& left, const at::Tensor& right, double scale) {
+  if (scale == 1) return left.mm(right);
+  return at::addmm(left.new_empty({1, 1}), left, right, /*beta=*/0, /*alpha=*/scale);
+}
+
+/// left·right for a master of `dtype`: a GPU keeps the float32 sum it has anyway.
+at::Tensor master_gradient(const at::Tensor& left, const at::Tensor& right, at::ScalarType dtype) {
+  if (left.is_cuda() && dtype == at::kFloat && left.scalar_type() != at::kFloat) return at::mm(left, right, at::kFloat);
+  return left.mm(right).to(dtype);
+}
+
+at::Tensor joined(const std::vector<at::Tensor>& narrow) { return narrow.size() == 1 ? narrow.front() : at::cat(narrow, 1); }
+
+}  // namespace
+
+LinearGroup::LinearGroup(std::vector<LinearOperand> operands) : operands_(std::move(operands)) {
+  for (size_t i = 0; i < operands_.size(); ++i) {
+    for (const LoraTerm& term : operands_[i].terms) {
+      const at::Tensor mask = term.dropout_mask.defined() ? as_matrix(term.dropout_mask) : term.dropout_mask;
+      terms_.push_back({i, total_rank_, term.a.size(0), term.scale / term.keep, mask, term.a, term.b});
+      total_rank_ += term.a.size(0);
+      dropout_ = dropout_ || mask.defined();
+      one_scale_ = one_scale_ && terms_.back().scale == terms_.front().scale;
+    }
+  }
+}
+
+std::vector<at::Tensor> LinearGroup::factors() const {
+  std::vector<at::Tensor> result;
+  for (const Term& term : terms_) result.insert(result.end(), {term.a, term.b});
+  return result;
+}
+
+/// All P side by side: [T, total rank].
+at::Tensor LinearGroup::narrow(const at::Tensor& x, const at::Tensor& stacked) const {
+  if (!dropout_ && one_scale_) return scaled_product(x, stacked.t(), terms_.front().scale);
+  std::vector<at::Tensor> parts;
+  for (const Term& term : terms_)
+    parts.push_back(scaled_product(dropped(x, term.mask), stacked.narrow(0, term.begin, term.rank).t(), term.scale));
+  return at::cat(parts, 1);
+}
+
+LinearGroup::LowRank LinearGroup::low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved) const {
+  LowRank result;
+  if (terms_.empty()) return result;
+  std::vector<at::Tensor> a;
+  for (const Term& term : terms_) a.push_back(term.a);
+  result.a = (a.size() == 1 ? a.front() : at::cat(a)).to(x.scalar_type());
+  result.p = narrow(as_matrix(x), result.a);
+  for (const Term& term : terms_) result.b.push_back(term.b.to(x.scalar_type()));
+  if (saved != nullptr) {
+    saved->insert(saved->end(), {result.p, result.a});
+    saved->insert(saved->end(), result.b.begin(), result.b.end());
+  }
+  return result;
+}
+
+/// bias or addend (at most one) + Σ P·Bᵀ, and then the product with W onto it. Undefined when the operand has no term.
+at::Tensor LinearGroup::low_rank_first(size_t operand, const at::Tensor& x, const LowRank& terms, const at::Tensor& addend) const {
+  at::Tensor y;
+  for (size_t t = 0; t < terms_.size(); ++t) {
+    if (terms_[t].operand != operand) continue;
+    const at::Tensor p = terms.p.narrow(1, terms_[t].begin, terms_[t].rank), b = terms.b[t].t();
+    if (y.defined())
+      y.addmm_(p, b);
+    else
+      y = addend.defined() ? at::addmm(addend, p, b) : p.mm(b);
+  }
+  if (y.defined()) operands_[operand].weight->add_linear(y, x);
+  return y;
+}
+
+std::vector<at::Tensor> LinearGroup::forward(const at::Tensor& x, LinearForm form, std::vector<at::Tensor>* saved) const {
+  const LowRank terms = low_rank(x, saved);
+  std::vector<at::Tensor> outputs;
+  for (size_t i = 0; i < operands_.size(); ++i) {
+    const LinearOperand& operand = operands_[i];
+    at::Tensor y = x.is_cuda() ? low_rank_first(i, as_matrix(x), terms, operand.bias) : at::Tensor();
+    if (y.defined()) {
+      auto shape = x.sizes().vec();
+      shape.back() = y.size(1);
+      outputs.push_back(at::_unsafe_view(y, shape));
+      continue;
+    }
+    const LinearForm its_form = operand.bias.defined() && form == LinearForm::kMatmul ? LinearForm::kAddmm : form;
+    y = operand.weight->linear(x, operand.bias, its_form);
+    for (size_t t = 0; t < terms_.size(); ++t) {
+      if (terms_[t].operand != i) continue;
+      if (!y.is_contiguous()) y = y.contiguous();
+      y.view({-1, y.size(-1)}).addmm_(terms.p.narrow(1, terms_[t].begin, terms_[t].rank), terms.b[t].t());
+    }
+    outputs.push_back(y);
+  }
+  return outputs;
+}
+
+at::Tensor LinearGroup::forward_onto(const at::Tensor& addend, const at::Tensor& x, std::vector<at::Tensor>* saved) const {
+  if (x.is_cuda() && !terms_.empty() && !operands_.front().bias.defined()) return low_rank_first(0, x, low_rank(x, saved), addend);
+  return forward(x, LinearForm::kMatmul, saved).front().add_(addend);
+}
+
+void LinearGroup::save_again(const at::Tensor& x, std::vector<at::Tensor>* saved) const { low_rank(x, saved); }
+
+bool LinearGroup::needs_input(const std::vector<bool>& wanted_factors) const {
+  for (size_t t = 0; t < terms_.size(); ++t)
+    if (wanted_factors[2 * t]) return true;
+  return false;
+}
+
+std::vector<at::Tensor> LinearGroup::narrow_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& saved,
+                                                      size_t first) const {
+  std::vector<at::Tensor> result;
+  for (size_t t = 0; t < terms_.size(); ++t)
+    result.push_back(scaled_product(gradients[terms_[t].operand], saved[first + 2 + t], terms_[t].scale));
+  return result;
+}
+
+at::Tensor LinearGroup::input_gradient(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
+                                       const std::vector<at::Tensor>& saved, size_t first) const {
+  const bool low_rank_first = gradients.front().is_cuda() && !terms_.empty() && !dropout_;
+  at::Tensor result = low_rank_first ? joined(narrow).mm(saved[first + 1]) : operands_.front().weight->input_gradient(gradients.front());
+  for (size_t i = low_rank_first ? 0 : 1; i < operands_.size(); ++i) operands_[i].weight->add_input_gradient(result, gradients[i]);
+  if (terms_.empty() || low_rank_first) return result;
+  const at::Tensor& stacked = saved[first + 1];
+  if (!dropout_) return result.addmm_(joined(narrow), stacked);
+  for (size_t t = 0; t < terms_.size(); ++t) {
+    const at::Tensor a = stacked.narrow(0, terms_[t].begin, terms_[t].rank);
+    if (terms_[t].mask.defined())
+      result.add_(narrow[t].mm(a).mul_(terms_[t].mask));
+    else
+      result.addmm_(narrow[t], a);
+  }
+  return result;
+}
+
+std::vector<at::Tensor> LinearGroup::factor_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
+                                                      const at::Tensor& x, const std::vector<at::Tensor>& saved, size_t first,
+                                                      const std::vector<bool>& wanted) const {
+  std::vector<at::Tensor> result(2 * terms_.size());
+  const bool stacked = !dropout_ && needs_input(wanted);
+  const at::Tensor all_a = stacked ? master_gradient(joined(narrow).t(), x, terms_.front().a.scalar_type()) : at::Tensor();
+  for (size_t t = 0; t < terms_.size(); ++t) {
+    const Term& term = terms_[t];
+    if (wanted[2 * t] && stacked) result[2 * t] = all_a.narrow(0, term.begin, term.rank).to(term.a.scalar_type());
+    if (wanted[2 * t] && !stacked) result[2 * t] = master_gradient(narrow[t].t(), dropped(x, term.mask), term.a.scalar_type());
+    if (!wanted[2 * t + 1]) continue;
+    const at::Tensor& g = gradients[term.operand];
+    const at::Tensor p = saved[first].narrow(1, term.begin, term.rank);
+    // On a CPU (pᵀ·g)ᵀ: the wide matrix is read along its rows, up to twice as fast as gᵀ·p.
+    result[2 * t + 1] =
+        g.is_cuda() ? master_gradient(g.t(), p, term.b.scalar_type()) : p.t().mm(g).t().to(term.b.scalar_type()).contiguous();
+  }
+  return result;
+}
+
+}  // namespace graft::ops

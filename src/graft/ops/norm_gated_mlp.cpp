@@ -1,0 +1,150 @@
+#include "graft/ops/norm_gated_mlp.h"
+
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/graph_task.h>
+
+#include <algorithm>
+
+#include "graft/base/error.h"
+#include "graft/ops/elementwise.h"
+#include "graft/ops/rms_norm.h"
+#include "graft/ops/swiglu.h"
+
+namespace graft::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct Call : torch::CustomClassHolder {
+  Call(std::vector<LinearOperand> gate_up, std::vector<LinearOperand> last, double norm_epsilon, Pass which)
+      : in(std::move(gate_up)), down(std::move(last)), epsilon(norm_epsilon), pass(which) {}
+  LinearGroup in, down;
+  double epsilon;
+  Pass pass;
+};
+
+struct Forward {
+  at::Tensor output;  ///< [T, width]
+  elementwise::Normalised normalised;
+  at::Tensor gate, up;
+};
+
+/// `saved_in`, `saved_down` may be null.
+Forward run(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& norm_weight, const Call& call, variable_list* saved_in,
+            variable_list* saved_down) {
+  Forward result;
+  result.normalised = elementwise::rms_norm(x, delta, norm_weight, call.epsilon);
+  auto wide = call.in.forward(result.normalised.output, LinearForm::kMatmul, saved_in);
+  result.normalised.output.reset();
+  result.gate = wide[0];
+  result.up = wide[1];
+  wide.clear();
+  const auto product = elementwise::swiglu(result.gate, result.up);
+  if (call.pass == Pass::kFirst) {
+    result.output = call.down.forward_onto(result.normalised.sum, product, saved_down);
+  } else {
+    call.down.save_again(product, saved_down);
+    result.output = at::empty_like(result.normalised.sum);
+  }
+  return result;
+}
+
+at::Tensor as_rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}).contiguous(); }
+
+struct NormGatedMlp : torch::autograd::Function<NormGatedMlp> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& delta, const at::Tensor& norm_weight,
+                            at::TensorList /*factors*/, const c10::intrusive_ptr<Call>& call) {
+    variable_list saved_in, saved_down;
+    auto pass = run(as_rows(x), as_rows(delta), norm_weight, *call, &saved_in, &saved_down);
+    variable_list saved{pass.normalised.sum, norm_weight, pass.normalised.reciprocal_root, pass.gate, pass.up};
+    context->saved_data["first_down"] = static_cast<int64_t>(saved.size() + saved_in.size());
+    saved.insert(saved.end(), saved_in.begin(), saved_in.end());
+    saved.insert(saved.end(), saved_down.begin(), saved_down.end());
+    context->save_for_backward(std::move(saved));
+    context->saved_data["call"] = c10::IValue::make_capsule(call);
+    return pass.output.view(x.sizes());
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    if (at::GradMode::is_enabled())
+      throw UsageError("norm_gated_mlp cannot be differentiated twice").hint("call backward() without create_graph");
+    const auto call = c10::static_intrusive_pointer_cast<Call>(context->saved_data["call"].toCapsule());
+    const auto saved = context->get_saved_variables();
+    const auto &sum = saved[0], &norm_weight = saved[1], &root = saved[2], &gate = saved[3], &up = saved[4];
+    const auto first_down = static_cast<size_t>(context->saved_data["first_down"].toInt());
+    const at::Tensor g = as_rows(gradients[0]);
+    const bool wants_input = context->needs_input_grad(0) || context->needs_input_grad(1);
+
+    const auto wanted_in = wanted(context, 3, call->in.factors().size());
+    const auto wanted_down = wanted(context, 3 + wanted_in.size(), call->down.factors().size());
+    const bool wants_in = wants_input || std::find(wanted_in.begin(), wanted_in.end(), true) != wanted_in.end();
+
+    const auto down_narrow = call->down.narrow_gradients({g}, saved, first_down);
+    elementwise::SwiGluGradients inner;
+    if (wants_in) {
+      const at::Tensor product_gradient = call->down.input_gradient({g}, down_narrow, saved, first_down);
+      inner = elementwise::swiglu_backward(product_gradient, gate, up,
+                                           /*in_place=*/!torch::autograd::get_current_graph_task_keep_graph());
+    } else if (call->down.needs_input(wanted_down)) {
+      inner.output = elementwise::swiglu(gate, up);
+    }
+    const auto down_factors = call->down.factor_gradients({g}, down_narrow, inner.output, saved, first_down, wanted_down);
+    inner.output.reset();
+
+    variable_list result(3), in_factors(wanted_in.size());
+    if (wants_in) {
+      const std::vector<at::Tensor> wide{inner.gate, inner.up};
+      const auto narrow = call->in.narrow_gradients(wide, saved, 5);
+      if (wants_input) {
+        const auto gradient = call->in.input_gradient(wide, narrow, saved, 5);
+        result[0] = elementwise::rms_norm_input_gradient(gradient, sum, norm_weight, root, g).view(gradients[0].sizes());
+        result[1] = result[0];
+      }
+      const auto input = call->in.needs_input(wanted_in) ? elementwise::rms_norm(sum, {}, norm_weight, call->epsilon).output : at::Tensor();
+      in_factors = call->in.factor_gradients(wide, narrow, input, saved, 5, wanted_in);
+    }
+    result.insert(result.end(), in_factors.begin(), in_factors.end());
+    result.insert(result.end(), down_factors.begin(), down_factors.end());
+    result.emplace_back();  // call
+    return result;
+  }
+
+ private:
+  static std::vector<bool> wanted(AutogradContext* context, size_t first, size_t count) {
+    std::vector<bool> result;
+    for (size_t i = 0; i < count; ++i) result.push_back(context->needs_input_grad(first + i));
+    return result;
+  }
+};
+
+std::vector<at::Tensor> joined(std::vector<at::Tensor> first, const std::vector<at::Tensor>& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+}  // namespace
+
+at::Tensor norm_gated_mlp(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& norm_weight, double epsilon,
+                          const GatedMlpParameters& mlp, Pass pass) {
+  auto in = norm_weight.requires_grad() ? std::nullopt : look_through({mlp.gate, mlp.up}, x);
+  // The down projection's input is as wide as gate's output; its dropout masks are drawn for that shape.
+  auto shape = x.sizes().vec();
+  shape.back() = mlp.gate.weight.size(0);
+  auto down = in ? look_through({mlp.down}, x.new_empty({1}).expand(shape)) : std::nullopt;
+  if (!down) {
+    const auto sum = x + delta;
+    const auto normalised = rms_norm(sum, norm_weight, epsilon);
+    return sum + apply_linear(mlp.down, swiglu(apply_linear(mlp.gate, normalised), apply_linear(mlp.up, normalised)));
+  }
+  auto call = c10::make_intrusive<Call>(std::move(*in), std::move(*down), epsilon, pass);
+  const auto factors = joined(call->in.factors(), call->down.factors());
+  bool needs_gradient = x.requires_grad() || delta.requires_grad();
+  for (const at::Tensor& factor : factors) needs_gradient = needs_gradient || factor.requires_grad();
+  if (needs_gradient && at::GradMode::is_enabled()) return NormGatedMlp::apply(x, delta, norm_weight, at::TensorList(factors), call);
+  const at::NoGradGuard no_graph;
+  return run(as_rows(x), as_rows(delta), norm_weight, *call, nullptr, nullptr).output.view(x.sizes());
+}
+
+}  // namespace graft::ops

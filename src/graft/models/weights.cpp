@@ -10,6 +10,7 @@
 #include "graft/base/random.h"
 #include "graft/base/strings.h"
 #include "graft/io/tensor_file.h"
+#include "graft/models/bare_modules.h"
 #include "graft/models/family.h"
 
 namespace graft::models {
@@ -61,13 +62,38 @@ void fill(at::Tensor& parameter, const std::string& name, double deviation, uint
   }
 }
 
+constexpr std::string_view kWeight = ".weight";
+
+/// "a.b" of "a.b.weight" when that Linear's weight is the loader's business, else "".
+std::string taken_path(const io::LinearLoader* linears, const std::string& name) {
+  if (linears == nullptr || !ends_with(name, kWeight)) return "";
+  const std::string path = name.substr(0, name.size() - kWeight.size());
+  return linears->takes(path) ? path : "";
+}
+
 }  // namespace
 
-void check_weights(const DecoderOptions& options, const io::ModelDirectory& directory) {
+Decoder make_decoder(const DecoderOptions& options, const at::TensorOptions& tensors, const io::LinearLoader* linears) {
+  const WeightlessLinears scope(linears != nullptr);
+  Decoder decoder(options, tensors);
+  for (const auto& item : decoder->named_modules()) {
+    auto* linear = item.value()->as<torch::nn::LinearImpl>();
+    if (linear == nullptr || !is_weightless(linear->weight) || linears->takes(item.key())) continue;
+    share_weight(*linear, bare_parameter(linear->weight.sizes(), tensors));
+  }
+  return decoder;
+}
+
+void check_weights(const DecoderOptions& options, const io::ModelDirectory& directory, const io::LinearLoader* linears) {
   std::vector<std::string> missing, misshaped, left_over, wrong_dtype;
   std::set<std::string> known;
   for (const auto& [name, shape] : parameter_shapes(options)) {
     known.insert(name);
+    if (const auto path = taken_path(linears, name); !path.empty()) {
+      const auto companions = linears->companions(path);
+      known.insert(companions.begin(), companions.end());
+      if (linears->check(path, shape, directory)) continue;
+    }
     const auto tensor = directory.find(name);
     if (!tensor) {
       missing.push_back(name);
@@ -94,14 +120,24 @@ void check_weights(const DecoderOptions& options, const io::ModelDirectory& dire
                                 : "use a checkpoint stored in float32, bfloat16 or float16; quant.type quantizes it while loading");
 }
 
-void load_weights(Decoder& decoder, const io::ModelDirectory& directory) {
-  check_weights(decoder->options(), directory);
+void load_weights(Decoder& decoder, const io::ModelDirectory& directory, const io::LinearLoader* linears) {
   const at::NoGradGuard no_gradients;
   const auto parameters = decoder->named_parameters();
+  const auto modules = decoder->named_modules();
+  std::set<std::string> companions;
+  if (linears != nullptr)
+    for (const auto& [path, shape] : linear_shapes(decoder->options()))
+      if (linears->takes(path))
+        for (auto& name : linears->companions(path)) companions.insert(std::move(name));
+  const auto options = at::TensorOptions(decoder->dtype()).device(decoder->device());
   // In the order of the files, so that disks read forward.
   for (const auto& file : directory.files()) {
     for (const auto& entry : file.entries()) {
-      if (is_skipped(decoder->options(), entry.name)) continue;
+      if (is_skipped(decoder->options(), entry.name) || companions.count(entry.name) > 0) continue;
+      if (const auto path = taken_path(linears, entry.name); !path.empty()) {
+        linears->load(modules[path], path, directory, options);
+        continue;
+      }
       const auto* parameter = parameters.find(entry.name);
       if (parameter == nullptr) throw InternalError("no parameter for tensor " + entry.name);
       at::Tensor(*parameter).copy_(io::view(file, entry));

@@ -186,6 +186,10 @@ std::vector<std::string> four_bit_companions(const std::string& path) {
   return names;
 }
 
+quant::FourBitTensor four_bit_state(const io::ModelDirectory& directory, const std::string& path) {
+  return Reader(directory, path).read({}, /*values=*/false);
+}
+
 void check_four_bit(const io::ModelDirectory& directory, const std::string& path, const std::optional<std::vector<int64_t>>& shape) {
   Reader(directory, path).read(shape, /*values=*/false);
 }

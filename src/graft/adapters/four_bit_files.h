@@ -27,6 +27,9 @@ std::vector<std::string> four_bit_companions(const std::string& path);
 /// `shape` (when given). The codes themselves are not read.
 void check_four_bit(const io::ModelDirectory& directory, const std::string& path, const std::optional<std::vector<int64_t>>& shape);
 
+/// The checked state alone: type, block, dtype and shape; no tensor is read.
+quant::FourBitTensor four_bit_state(const io::ModelDirectory& directory, const std::string& path);
+
 /// Checks and reads one weight into memory of its own, on the CPU. Decoding uses the file's own maps. DataError also when a map or a
 /// maximum is not finite.
 quant::FourBitTensor read_four_bit(const io::ModelDirectory& directory, const std::string& path,

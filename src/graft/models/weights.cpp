@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "graft/base/error.h"
@@ -62,13 +63,13 @@ void fill(at::Tensor& parameter, const std::string& name, double deviation, uint
   }
 }
 
-constexpr std::string_view kWeight = ".weight";
-
-/// "a.b" of "a.b.weight" when that Linear's weight is the loader's business, else "".
-std::string taken_path(const io::LinearLoader* linears, const std::string& name) {
-  if (linears == nullptr || !ends_with(name, kWeight)) return "";
-  const std::string path = name.substr(0, name.size() - kWeight.size());
-  return linears->takes(path) ? path : "";
+/// "a.b.weight" → "a.b" for the Linears whose weights are the loader's business.
+std::map<std::string, std::string> taken_weights(const DecoderOptions& options, const io::LinearLoader* linears) {
+  std::map<std::string, std::string> taken;
+  if (linears == nullptr) return taken;
+  for (const auto& [path, shape] : linear_shapes(options))
+    if (linears->takes(path) && !is_skipped(options, path + ".weight")) taken[path + ".weight"] = path;
+  return taken;
 }
 
 }  // namespace
@@ -87,12 +88,13 @@ Decoder make_decoder(const DecoderOptions& options, const at::TensorOptions& ten
 void check_weights(const DecoderOptions& options, const io::ModelDirectory& directory, const io::LinearLoader* linears) {
   std::vector<std::string> missing, misshaped, left_over, wrong_dtype;
   std::set<std::string> known;
+  const auto taken = taken_weights(options, linears);
   for (const auto& [name, shape] : parameter_shapes(options)) {
     known.insert(name);
-    if (const auto path = taken_path(linears, name); !path.empty()) {
-      const auto companions = linears->companions(path);
+    if (const auto weight = taken.find(name); weight != taken.end()) {
+      const auto companions = linears->companions(weight->second);
       known.insert(companions.begin(), companions.end());
-      if (linears->check(path, shape, directory)) continue;
+      if (linears->check(weight->second, shape, directory)) continue;
     }
     const auto tensor = directory.find(name);
     if (!tensor) {
@@ -125,17 +127,16 @@ void load_weights(Decoder& decoder, const io::ModelDirectory& directory, const i
   const auto parameters = decoder->named_parameters();
   const auto modules = decoder->named_modules();
   std::set<std::string> companions;
-  if (linears != nullptr)
-    for (const auto& [path, shape] : linear_shapes(decoder->options()))
-      if (linears->takes(path))
-        for (auto& name : linears->companions(path)) companions.insert(std::move(name));
+  const auto taken = taken_weights(decoder->options(), linears);
+  for (const auto& [weight, path] : taken)
+    for (auto& name : linears->companions(path)) companions.insert(std::move(name));
   const auto options = at::TensorOptions(decoder->dtype()).device(decoder->device());
   // In the order of the files, so that disks read forward.
   for (const auto& file : directory.files()) {
     for (const auto& entry : file.entries()) {
       if (is_skipped(decoder->options(), entry.name) || companions.count(entry.name) > 0) continue;
-      if (const auto path = taken_path(linears, entry.name); !path.empty()) {
-        linears->load(modules[path], path, directory, options);
+      if (const auto weight = taken.find(entry.name); weight != taken.end()) {
+        linears->load(modules[weight->second], weight->second, directory, options);
         continue;
       }
       const auto* parameter = parameters.find(entry.name);

@@ -29,9 +29,7 @@ void nest(FourBitTensor* tensor) {
 }  // namespace
 
 int64_t FourBitTensor::bytes() const {
-  int64_t sum = static_cast<int64_t>(codes.nbytes() + absmax.nbytes() + code_map.nbytes());
-  if (nested()) sum += static_cast<int64_t>(nested_absmax.nbytes() + nested_map.nbytes());
-  return sum;
+  return static_cast<int64_t>(codes.nbytes() + absmax.nbytes() + (nested() ? nested_absmax.nbytes() : 0));
 }
 
 void FourBitTensor::move(at::Device device) {

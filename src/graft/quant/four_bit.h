@@ -35,7 +35,7 @@ struct FourBitTensor {
   bool nested() const { return nested_absmax.defined(); }
   int64_t numel() const { return shape[0] * shape[1]; }
   int64_t blocks() const { return (numel() + block - 1) / block; }
-  int64_t bytes() const;
+  int64_t bytes() const;  ///< of codes and scales; the maps are constants
   void move(at::Device device);
 };
 

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 
 #include "graft/base/error.h"
+#include "graft/quant/cuda_kernels.h"
 #include "graft/quant/four_bit_cpu.h"
 
 namespace graft::quant {
@@ -13,8 +14,11 @@ at::Tensor as_tensor(const std::array<float, kSize>& values) {
   return at::from_blob(const_cast<float*>(values.data()), {static_cast<int64_t>(kSize)}, at::kFloat).clone();
 }
 
+bool has_kernel(at::Device device) { return device.is_cuda() && compiled_cuda_kernels() != nullptr; }
+
 /// The second level: maxima minus their mean, in blocks of 256, in the dynamic map. The mean is LibTorch's, as bitsandbytes takes it.
 void nest(FourBitTensor* tensor) {
+  tensor->absmax = tensor->absmax.cpu();  // one order of summation, whatever the device: the same bits everywhere
   const at::Tensor mean = tensor->absmax.mean();
   const at::Tensor centred = tensor->absmax - mean;
   tensor->offset = mean.item<float>();
@@ -51,17 +55,19 @@ FourBitTensor encode(const at::Tensor& weight, const FourBitOptions& options, co
         .at(name)
         .hint("cast it to float32, bfloat16 or float16 first");
   const at::Device device = weight.device();
-  const at::Tensor values = weight.detach().to(at::kCPU, at::kFloat).contiguous();
+  const bool on_device = has_kernel(device);
+  const at::Tensor values = on_device ? weight.detach().contiguous() : weight.detach().to(at::kCPU, at::kFloat).contiguous();
   FourBitTensor tensor;
   tensor.type = options.type;
   tensor.block = options.block;
   tensor.dtype = weight.scalar_type();
   tensor.shape = weight.sizes().vec();
-  tensor.codes = at::empty({(values.numel() + 1) / 2}, at::kByte);
+  tensor.codes = at::empty({(values.numel() + 1) / 2}, values.options().dtype(at::kByte));
   tensor.code_map = as_tensor(codebook(options.type));
-  tensor.absmax = at::empty({tensor.blocks()}, at::kFloat);
-  const bool finite = cpu::encode(values.const_data_ptr<float>(), values.numel(), options.type, options.block,
-                                  tensor.codes.mutable_data_ptr<uint8_t>(), tensor.absmax.mutable_data_ptr<float>());
+  tensor.absmax = at::empty({tensor.blocks()}, values.options().dtype(at::kFloat));
+  const bool finite = on_device ? gpu::encode(*compiled_cuda_kernels(), values, tensor)
+                                : cpu::encode(values.const_data_ptr<float>(), values.numel(), options.type, options.block,
+                                              tensor.codes.mutable_data_ptr<uint8_t>(), tensor.absmax.mutable_data_ptr<float>());
   if (!finite)
     throw DataError("the weight holds NaN or infinity and cannot be quantized")
         .at(name)
@@ -83,11 +89,28 @@ at::Tensor decode_absmax(const FourBitTensor& tensor) {
 at::Tensor decode(const FourBitTensor& tensor, at::ScalarType dtype) {
   if (dtype != at::kFloat && dtype != at::kBFloat16 && dtype != at::kHalf)
     return decode(tensor, at::kFloat).to(dtype);  // float64: a gradient check
+  if (has_kernel(tensor.codes.device())) {
+    at::Tensor out = at::empty(tensor.shape, tensor.codes.options().dtype(dtype));
+    gpu::decode(*compiled_cuda_kernels(), tensor, out);
+    return out;
+  }
   const at::Tensor codes = tensor.codes.cpu(), map = tensor.code_map.cpu(), maxima = decode_absmax(tensor).cpu();
   at::Tensor out = at::empty(tensor.shape, dtype);
   cpu::decode(codes.const_data_ptr<uint8_t>(), tensor.numel(), map.const_data_ptr<float>(), maxima.const_data_ptr<float>(), tensor.block,
               tensor.dtype, dtype, out.mutable_data_ptr());
   return out.to(tensor.codes.device());
+}
+
+void decode_into(const FourBitTensor& tensor, const at::Tensor& out) {
+  if (out.sizes() != at::IntArrayRef(tensor.shape) || out.stride(1) != 1 || out.device() != tensor.codes.device())
+    throw InternalError("decode_into: the matrix does not fit the weight");
+  const auto dtype = out.scalar_type();
+  const bool known = dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf;
+  if (known && has_kernel(out.device())) {
+    gpu::decode(*compiled_cuda_kernels(), tensor, out);
+  } else {
+    out.copy_(decode(tensor, dtype));
+  }
 }
 
 }  // namespace graft::quant

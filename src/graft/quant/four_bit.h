@@ -49,6 +49,9 @@ FourBitTensor encode(const at::Tensor& weight, const FourBitOptions& options, co
 /// The matrix, rounded to the tensor's own dtype and then cast to `dtype` (float32, bfloat16 or float16).
 at::Tensor decode(const FourBitTensor& tensor, at::ScalarType dtype);
 
+/// The same into a matrix that is there: [out, in] with rows that may lie apart (stride(1) is 1), on the weight's device.
+void decode_into(const FourBitTensor& tensor, const at::Tensor& out);
+
 /// The block maxima, float32 [blocks].
 at::Tensor decode_absmax(const FourBitTensor& tensor);
 

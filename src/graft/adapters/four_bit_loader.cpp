@@ -1,5 +1,7 @@
 #include "graft/adapters/four_bit_loader.h"
 
+#include <ATen/Functions.h>
+
 #include <set>
 
 #include "graft/adapters/four_bit_files.h"
@@ -71,14 +73,22 @@ class QuantizedLinears final : public io::LinearLoader {
             const at::TensorOptions& options) const override {
     const auto found = directory.at(path + ".weight");
     const auto dtype = c10::typeMetaToScalarType(options.dtype());
-    const at::Tensor weight = io::view(*found.file, *found.entry).to(options.device(), dtype);
+    const at::Tensor weight = cast(io::view(*found.file, *found.entry), dtype).to(options.device());
     auto tensor = quant::encode(weight, how_.options(), directory.path().string() + ": " + path + ".weight");
     io::release_pages(*found.file, *found.entry);
     detail::store_frozen(linear, path, std::make_shared<quant::FourBitWeight>(std::move(tensor), dtype));
   }
 
  private:
+  /// In one buffer for all weights: a new one for each, between codes that stay, would leave holes as large as the unquantized model.
+  at::Tensor cast(const at::Tensor& stored, at::ScalarType dtype) const {
+    if (stored.scalar_type() == dtype) return stored;
+    if (!buffer_.defined() || buffer_.numel() < stored.numel()) buffer_ = at::empty({stored.numel()}, dtype);
+    return buffer_.narrow(0, 0, stored.numel()).view(stored.sizes()).copy_(stored);
+  }
+
   FourBitLinears how_;
+  mutable at::Tensor buffer_;
 };
 
 void check_agreement(const io::QuantizationConfig& config, const FourBitLinears& how, const std::filesystem::path& model) {

@@ -56,7 +56,7 @@ FourBitTensor encode(const at::Tensor& weight, const FourBitOptions& options, co
         .hint("cast it to float32, bfloat16 or float16 first");
   const at::Device device = weight.device();
   const bool on_device = has_kernel(device);
-  const at::Tensor values = on_device ? weight.detach().contiguous() : weight.detach().to(at::kCPU, at::kFloat).contiguous();
+  const at::Tensor values = on_device ? weight.detach().contiguous() : weight.detach().cpu().contiguous();
   FourBitTensor tensor;
   tensor.type = options.type;
   tensor.block = options.block;
@@ -66,7 +66,7 @@ FourBitTensor encode(const at::Tensor& weight, const FourBitOptions& options, co
   tensor.code_map = as_tensor(codebook(options.type));
   tensor.absmax = at::empty({tensor.blocks()}, values.options().dtype(at::kFloat));
   const bool finite = on_device ? gpu::encode(*compiled_cuda_kernels(), values, tensor)
-                                : cpu::encode(values.const_data_ptr<float>(), values.numel(), options.type, options.block,
+                                : cpu::encode(values.const_data_ptr(), values.scalar_type(), values.numel(), options.type, options.block,
                                               tensor.codes.mutable_data_ptr<uint8_t>(), tensor.absmax.mutable_data_ptr<float>());
   if (!finite)
     throw DataError("the weight holds NaN or infinity and cannot be quantized")

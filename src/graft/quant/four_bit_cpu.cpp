@@ -61,6 +61,16 @@ GRAFT_CLONES void fp4_ranks(const float* __restrict x, float inverse, const floa
   }
 }
 
+/// A stretch of weights as float32: in place, or cast into the buffer.
+const float* as_floats(const void* weights, c10::ScalarType dtype, int64_t first, int64_t count, float* buffer) {
+  if (dtype == c10::ScalarType::Float) return static_cast<const float*>(weights) + first;
+  if (dtype == c10::ScalarType::BFloat16)
+    std::copy_n(static_cast<const c10::BFloat16*>(weights) + first, count, buffer);
+  else
+    std::copy_n(static_cast<const c10::Half*>(weights) + first, count, buffer);
+  return buffer;
+}
+
 void encode_block(const float* x, float inverse, FourBitType type, uint8_t* codes, int64_t count) {
   uint8_t plain[kLargestBlock + 1];
   if (type == FourBitType::kNf4) {
@@ -156,18 +166,20 @@ void decode_as(const uint8_t* codes, int64_t count, const float* map, const floa
 
 }  // namespace
 
-bool encode(const float* weights, int64_t count, FourBitType type, int64_t block, uint8_t* codes, float* absmax) {
+bool encode(const void* weights, c10::ScalarType dtype, int64_t count, FourBitType type, int64_t block, uint8_t* codes, float* absmax) {
   std::atomic<bool> finite{true};
   ops::parallel_for((count + block - 1) / block, std::max<int64_t>(1, kGrain / block), [=, &finite](int64_t begin, int64_t end) {
+    float buffer[kLargestBlock];
     for (int64_t b = begin; b < end; ++b) {
       const int64_t first = b * block, size = std::min(block, count - first);
-      const uint32_t bits = largest_magnitude(weights + first, size);
+      const float* x = as_floats(weights, dtype, first, size, buffer);
+      const uint32_t bits = largest_magnitude(x, size);
       if (bits >= kInfinityBits) {
         finite = false;
         return;
       }
       std::memcpy(absmax + b, &bits, sizeof bits);
-      encode_block(weights + first, 1.0F / absmax[b], type, codes + first / 2, size);
+      encode_block(x, 1.0F / absmax[b], type, codes + first / 2, size);
     }
   });
   return finite;

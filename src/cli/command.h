@@ -28,6 +28,7 @@ void add_eval(CLI::App& root, Invocation& invocation);
 void add_score(CLI::App& root, Invocation& invocation);
 void add_tokenize(CLI::App& root, Invocation& invocation);
 void add_merge(CLI::App& root, Invocation& invocation);
+void add_quantize(CLI::App& root, Invocation& invocation);
 void add_adapter(CLI::App& root, Invocation& invocation);
 void add_data(CLI::App& root, Invocation& invocation);
 void add_recipe(CLI::App& root, Invocation& invocation);

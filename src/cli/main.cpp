@@ -24,6 +24,7 @@ void add_all(CLI::App& root, Invocation& invocation) {
   add_score(root, invocation);
   add_tokenize(root, invocation);
   add_merge(root, invocation);
+  add_quantize(root, invocation);
   add_adapter(root, invocation);
   add_data(root, invocation);
   add_recipe(root, invocation);

@@ -52,3 +52,39 @@ def test_peak_memory_is_the_model_plus_one_tensor(stored, loaded, tmp_path):
     print(f"\n{stored} -> {loaded}: {ours / 2**20:.0f} MiB for a model of {parameters * size[loaded] / 2**20:.0f} MiB, largest tensor {largest * size[stored] / 2**20:.0f} MiB")
     assert parameters * size[loaded] * 0.9 <= ours, "the measurement itself is wrong"
     assert ours <= parameters * size[loaded] + largest * max(size[stored], size[loaded]) + SLACK
+
+
+@pytest.mark.parametrize("stored, loaded", [("bfloat16", "bfloat16"), ("float32", "bfloat16")])
+def test_quantizing_streams(stored, loaded, tmp_path):
+    """A base quantized while it loads: the peak is the 4-bit model, what stays dense, and one weight on its way (as stored, cast, in float32)."""
+    tiny, model = save(make_model("llama_gqa"), tmp_path / "tiny", 5), tmp_path / "model"
+    parameters, _ = write_model(model, getattr(torch, stored))
+    dense = 2 * CONFIG["vocab_size"] * CONFIG["hidden_size"]
+    peaks = {}
+    for directory in (tiny, model):
+        for kind in ("nf4", "none"):
+            peaks[directory, kind] = train_peak(directory, tmp_path / f"{directory.name}-{kind}", loaded, kind)
+    quantized, plain = (peaks[model, kind] - peaks[tiny, kind] for kind in ("nf4", "none"))
+    expected = (parameters - dense) * (0.5 + 1 / 64 + 4 / (64 * 256)) + dense * 2
+    weight = CONFIG["hidden_size"] * CONFIG["intermediate_size"]
+    print(f"\n{stored} -> nf4: {quantized / 2**20:.0f} MiB, 4-bit model {expected / 2**20:.0f} MiB; unquantized {plain / 2**20:.0f} MiB")
+    # The decoded weight of a step, and the encoder's codes, come on top of the float32 copy.
+    assert expected * 0.9 <= quantized <= expected + weight * (4 + 4 + 2) + SLACK
+    assert quantized < plain - 0.5 * (parameters - dense)
+
+
+def train_peak(model, folder, dtype, quant):
+    folder.mkdir()
+    (folder / "train.jsonl").write_text('{"input_ids":[1,2,3,4]}\n' * 4)
+    (folder / "recipe.yaml").write_text(f"""schema: 1
+output_dir: {folder / "run"}
+model: {{path: {model}, dtype: {dtype}, max_length: 16}}
+quant: {{type: {quant}}}
+adapter: {{rank: 1, target: [q_proj]}}
+data: {{train: [{{path: {folder / "train.jsonl"}, format: tokens}}], cache: none}}
+batch: {{sequences_per_step: 1}}
+train: {{steps: 1}}
+""")
+    command = [GRAFT, "train", folder / "recipe.yaml", "--device", "cpu", "--quiet"]
+    output = subprocess.run([sys.executable, "-c", MEASURE, *map(str, command)], check=True, stdout=subprocess.PIPE).stdout
+    return int(output.split()[-1])

@@ -35,7 +35,11 @@ TEST_CASE("full fine-tuning takes no keys of the low-rank matrices", "[recipe]")
 
 TEST_CASE("quant needs a type", "[recipe]") {
   REQUIRE_THAT(error_of(kSmallest + "quant:\n  block: 64\n"), Contains("recipe.yaml:9:3: quant has keys but no type"));
-  REQUIRE(parse(kSmallest + "quant: {type: none, block: 128}\n").quant.block == 128);
+  REQUIRE(parse(kSmallest + "quant: {type: nf4, block: 128}\n").quant.block == 128);
+  REQUIRE_THAT(error_of(kSmallest + "quant: {type: none, block: 128}\n"), Contains("quantizes nothing"));
+  REQUIRE_THAT(error_of(kSmallest + "quant: {type: fp4, block: 96}\n"), Contains("not a power of two"));
+  REQUIRE_THAT(error_of(kSmallest + "quant: {type: nf4, block: 16}\n"), Contains("32"));
+  REQUIRE_THAT(error_of(kSmallest + "quant: {type: nf4}\n", {"adapter.type=full"}), Contains("cannot be trained in full"));
 }
 
 TEST_CASE("target words stand alone and lists are lists", "[recipe]") {

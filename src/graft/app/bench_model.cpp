@@ -2,25 +2,35 @@
 
 #include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "graft/adapters/attach.h"
+#include "graft/adapters/frozen_module.h"
 #include "graft/app/device.h"
 #include "graft/base/error.h"
 #include "graft/base/random.h"
 #include "graft/base/strings.h"
+#include "graft/models/bare_modules.h"
 #include "graft/models/family.h"
 #include "graft/models/host_memory.h"
+#include "graft/quant/four_bit_weight.h"
 
 namespace graft::app {
 namespace {
 
 constexpr uint64_t kSeed = 42;
 
-void check_host_memory(const models::DecoderOptions& shape, at::ScalarType dtype) {
-  const double needed = static_cast<double>(models::parameter_count(shape)) * static_cast<double>(at::elementSize(dtype));
+constexpr const char* kHead = "lm_head";
+const quant::FourBitOptions kFourBit{quant::FourBitType::kNf4, /*double_quant=*/true, /*block=*/64};
+
+void check_host_memory(const models::DecoderOptions& shape, at::ScalarType dtype, bool four_bit) {
+  const auto width = static_cast<double>(at::elementSize(dtype));
+  double needed = static_cast<double>(models::parameter_count(shape)) * width;
+  for (const auto& [path, size] : models::linear_shapes(shape))
+    if (four_bit && path != kHead) needed -= static_cast<double>(size[0] * size[1]) * (width - 0.52);
   const auto limit = static_cast<double>(models::host_memory_limit());
   if (limit == 0 || needed <= limit) return;
   throw UsageError("the model's weights take " + format_bytes(needed) + " but this machine gives the process " + format_bytes(limit))
@@ -32,6 +42,7 @@ void fill_on_device(models::Decoder& decoder) {
   const at::NoGradGuard no_gradients;
   at::manual_seed(kSeed);
   for (auto& item : decoder->named_parameters()) {
+    if (models::is_weightless(item.value())) continue;
     if (ends_with(item.key(), ".bias"))
       item.value().zero_();
     else if (item.value().dim() == 1)
@@ -41,16 +52,36 @@ void fill_on_device(models::Decoder& decoder) {
   }
 }
 
+/// Draws each block's weights one at a time and keeps them in 4 bits: memory holds the quantized model and one weight.
+void quantize_weightless(models::Decoder& decoder, const at::TensorOptions& tensors) {
+  const at::NoGradGuard no_gradients;
+  for (const auto& item : decoder->named_modules()) {
+    auto* linear = item.value()->as<torch::nn::LinearImpl>();
+    if (linear == nullptr || !models::is_weightless(linear->weight)) continue;
+    const at::Tensor weight = at::empty(linear->weight.sizes(), tensors).normal_(0.0, decoder->options().initializer_range);
+    if (item.key() == kHead) {
+      models::share_weight(*linear, weight);
+      continue;
+    }
+    auto stored = quant::encode(weight, kFourBit, item.key());
+    detail::store_frozen(item.value(), item.key(), std::make_shared<quant::FourBitWeight>(std::move(stored), weight.scalar_type()));
+  }
+}
+
 }  // namespace
 
 models::Decoder make_bench_base(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype) {
-  if (options.quant != "none")
-    throw UsageError("--quant " + options.quant + ": this version does not train on a quantized base").hint("use --quant none");
+  const bool four_bit = options.quant == "nf4";
+  if (options.quant != "none" && !four_bit)
+    throw UsageError("--quant " + options.quant + ": this version does not train on such a base").hint("use --quant none or nf4");
   if (options.recompute == "auto")
     throw UsageError("--recompute auto: this version does not choose by itself what to recompute").hint("use --recompute none or full");
-  if (device.is_cpu()) check_host_memory(shape, dtype);
-  models::Decoder decoder(shape, at::TensorOptions(dtype).device(device));
+  if (device.is_cpu()) check_host_memory(shape, dtype, four_bit);
+  const auto tensors = at::TensorOptions(dtype).device(device);
+  const models::WeightlessLinears scope(four_bit);
+  models::Decoder decoder(shape, tensors);
   fill_on_device(decoder);
+  if (four_bit) quantize_weightless(decoder, tensors);
   decoder->set_recompute(options.recompute == "full" ? 1 : 0);
   return decoder;
 }

@@ -10,8 +10,9 @@
 namespace graft::app {
 
 /// The frozen base of a benchmark: random weights drawn on the device (matrices normal(0, initializer_range), norms 1, biases 0), with the
-/// quantization and the recompute that the options ask for. UsageError for what this version does not do, and for a model larger than the
-/// host's memory, before anything is allocated. The only place where options.quant and options.recompute take effect.
+/// quantization (nf4: with double quantization, each weight drawn, quantized and let go) and the recompute that the options ask for.
+/// UsageError for what this version does not do, and for a model larger than the host's memory, before anything is allocated. The only
+/// place where options.quant and options.recompute take effect.
 models::Decoder make_bench_base(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype);
 
 /// LoRA on all seven linears of each block, alpha = 2 · rank.

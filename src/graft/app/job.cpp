@@ -23,6 +23,7 @@ const std::map<std::string, std::function<int(const JobRequest&)>>& jobs() {
       {"eval", run_eval_job},
       {"generate", run_generate_job},
       {"merge", run_merge_job},
+      {"quantize", run_quantize_job},
       {"resume", run_resume_job},
       {"train", run_train_job},
       {"score", run_score_job},

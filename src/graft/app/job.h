@@ -30,7 +30,7 @@ struct BenchOptions {
 /// What the command line hands to the job library (libgraft_app.so). Plain data, no LibTorch: the executable opens the library
 /// only when a job needs tensors.
 struct JobRequest {
-  std::string command;  ///< train | resume | generate | eval | score | merge | doctor | bench-train
+  std::string command;  ///< train | resume | generate | eval | score | merge | quantize | doctor | bench-train
   CommonOptions common;
   std::string recipe;                  ///< train
   std::vector<std::string> overrides;  ///< train: key=value and ~key
@@ -38,13 +38,16 @@ struct JobRequest {
   std::string model, adapter;          ///< directories; adapter may be ""
   std::string data, format;            ///< eval
   int64_t max_length = 0;              ///< eval; 0: the model's
-  std::string input, output;           ///< generate --input, score, merge
+  std::string input, output;           ///< generate --input, score, merge, quantize
   std::optional<std::string> prompt;   ///< generate
   std::string chat_file;               ///< generate
   int64_t max_new_tokens = 128;
   double temperature = 0, top_p = 1;
   uint64_t seed = 42;
-  bool logits = false;  ///< score
+  bool logits = false;        ///< score
+  std::string quant_type;     ///< quantize: nf4 | fp4
+  bool double_quant = false;  ///< quantize
+  int64_t block = 64;         ///< quantize
   BenchOptions bench;
 };
 

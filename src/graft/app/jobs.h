@@ -12,6 +12,7 @@ int run_generate_job(const JobRequest& request);
 int run_eval_job(const JobRequest& request);
 int run_score_job(const JobRequest& request);
 int run_merge_job(const JobRequest& request);
+int run_quantize_job(const JobRequest& request);
 int run_doctor_job(const JobRequest& request);
 int run_bench_train_job(const JobRequest& request);
 

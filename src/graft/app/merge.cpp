@@ -4,8 +4,10 @@
 
 #include <cmath>
 #include <optional>
+#include <set>
 #include <vector>
 
+#include "graft/adapters/four_bit_files.h"
 #include "graft/app/adapter_delta.h"
 #include "graft/app/model_files.h"
 #include "graft/base/error.h"
@@ -15,6 +17,7 @@
 #include "graft/base/strings.h"
 #include "graft/io/atomic_directory.h"
 #include "graft/io/model_directory.h"
+#include "graft/io/quantization_config.h"
 #include "graft/io/tensor_file.h"
 
 namespace graft::app {
@@ -34,6 +37,12 @@ std::optional<io::DType> target_dtype(const std::string& name) {
   return std::nullopt;
 }
 
+/// "a.b" of "a.b.weight"; "" for other names.
+std::string module_of(const std::string& name) {
+  constexpr std::string_view kEnd = ".weight";
+  return ends_with(name, kEnd) ? name.substr(0, name.size() - kEnd.size()) : "";
+}
+
 class Merger {
  public:
   Merger(const fs::path& model, const fs::path& adapter, const std::string& dtype)
@@ -45,6 +54,7 @@ class Merger {
     for (const auto& warning : delta_.warnings()) log::warning(warning);
     tied_ = config_.value("tie_word_embeddings", false) && model_.find(kEmbedding).has_value();
     report_.untied = tied_ && (changes(kHead) || changes(kEmbedding));
+    find_quantized();
     check_names();
   }
 
@@ -60,13 +70,49 @@ class Merger {
   }
 
  private:
+  // A base in 4 bits is merged into the weights its codes stand for: those the adapter was trained on.
+  void find_quantized() {
+    const bool quantized = io::read_quantization_config(model_).has_value();
+    std::set<std::string> companions;
+    for (const auto& name : model_.tensor_names()) {
+      const std::string module = module_of(name);
+      if (!quantized || module.empty() || !detail::is_four_bit(model_, module)) continue;
+      detail::check_four_bit(model_, module, {});
+      quantized_.insert(name);
+      for (auto& companion : detail::four_bit_companions(module)) companions.insert(std::move(companion));
+    }
+    for (const auto& name : model_.tensor_names())
+      if (companions.count(name) == 0) names_.push_back(name);
+    config_.erase("quantization_config");
+    report_.dequantized_modules = static_cast<int64_t>(quantized_.size());
+  }
+
+  bool is_quantized(const std::string& name) const { return quantized_.count(name) > 0; }
+
+  /// Shape and dtype of a tensor, 4-bit ones as their codes decode.
+  io::TensorEntry entry_of(const std::string& name) const {
+    io::TensorEntry entry = *model_.at(name).entry;
+    if (!is_quantized(name)) return entry;
+    const auto state = detail::four_bit_state(model_, module_of(name));
+    entry.shape = state.shape;
+    entry.dtype = io::to_dtype(state.dtype);
+    return entry;
+  }
+
+  at::Tensor value_of(const std::string& name) const {
+    const auto source = model_.at(name);
+    if (!is_quantized(name)) return io::view(*source.file, *source.entry);
+    const auto stored = detail::read_four_bit(model_, module_of(name));
+    return quant::decode(stored, stored.dtype);
+  }
+
   bool changes(const std::string& name) const { return delta_.updated().count(name) > 0 || delta_.replaced().count(name) > 0; }
 
   // Where a tensor's bytes come from: a tied head has none of its own.
   std::string source_of(const std::string& name) const { return name == kHead && tied_ ? kEmbedding : name; }
 
   void check_names() const {
-    std::vector<std::string> names = model_.tensor_names();
+    std::vector<std::string> names = names_;
     if (tied_) names.emplace_back(kHead);
     const auto check = [&](const std::string& name) {
       if (!model_.find(source_of(name)))
@@ -78,7 +124,7 @@ class Merger {
     for (const auto& name : delta_.updated()) check(name);
     for (const auto& [name, tensor] : delta_.replaced()) {
       check(name);
-      const auto& shape = model_.at(source_of(name)).entry->shape;
+      const auto shape = entry_of(source_of(name)).shape;
       if (tensor.sizes() != at::IntArrayRef(shape)) throw DataError("the adapter's tensor has another shape than the base's").at(name);
     }
   }
@@ -86,12 +132,12 @@ class Merger {
   std::vector<io::TensorEntry> declared() const {
     std::vector<io::TensorEntry> entries;
     const auto add = [&](const std::string& name) {
-      io::TensorEntry entry = *model_.at(source_of(name)).entry;
+      io::TensorEntry entry = entry_of(source_of(name));
       entry.name = name;
       if (dtype_ && is_floating(entry.dtype)) entry.dtype = *dtype_;
       entries.push_back(std::move(entry));
     };
-    for (const auto& name : model_.tensor_names())
+    for (const auto& name : names_)
       if (!(tied_ && name == kHead)) add(name);
     if (report_.untied) add(kHead);
     return entries;
@@ -101,11 +147,11 @@ class Merger {
     io::SafetensorsWriter writer(path, declared());
     for (const auto& entry : writer.order()) {
       const auto source = model_.at(source_of(entry.name));
-      const bool verbatim = !changes(entry.name) && entry.dtype == source.entry->dtype;
+      const bool verbatim = !changes(entry.name) && !is_quantized(entry.name) && entry.dtype == source.entry->dtype;
       if (verbatim) {
         writer.append(source.bytes());
       } else {
-        const at::Tensor value = merged(entry, source);
+        const at::Tensor value = merged(entry);
         writer.append({static_cast<const char*>(value.const_data_ptr()), static_cast<size_t>(value.nbytes())});
       }
       io::release_pages(*source.file, *source.entry);
@@ -113,13 +159,13 @@ class Merger {
     writer.finish();
   }
 
-  at::Tensor merged(const io::TensorEntry& entry, const io::ModelDirectory::Tensor& source) {
+  at::Tensor merged(const io::TensorEntry& entry) {
     const auto dtype = io::to_scalar_type(entry.dtype);
     if (const auto replaced = delta_.replaced().find(entry.name); replaced != delta_.replaced().end()) {
       ++report_.replaced_tensors;
       if (delta_.updated().count(entry.name) == 0) return replaced->second.to(dtype).contiguous();
     }
-    const at::Tensor base = io::view(*source.file, *source.entry);
+    const at::Tensor base = value_of(source_of(entry.name));
     if (delta_.updated().count(entry.name) == 0) return base.to(dtype).contiguous();
     const at::Tensor update = delta_.update(entry.name);
     if (update.sizes() != base.sizes())
@@ -157,6 +203,8 @@ class Merger {
   std::string dtype_name_;
   std::optional<io::DType> dtype_;
   bool tied_ = false;
+  std::vector<std::string> names_;   // of the base's tensors, without what stands beside 4-bit weights
+  std::set<std::string> quantized_;  // of them, stored in 4 bits
   double error_squares_ = 0, update_squares_ = 0;
   MergeReport report_;
 };

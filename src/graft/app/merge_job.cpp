@@ -14,6 +14,7 @@ int run_merge_job(const JobRequest& request) {
     std::cout << dump_json({{"output", request.output},
                             {"merged_modules", report.merged_modules},
                             {"replaced_tensors", report.replaced_tensors},
+                            {"dequantized_modules", report.dequantized_modules},
                             {"untied", report.untied},
                             {"merge_loss", report.loss},
                             {"worst_merge_loss", report.worst_loss},

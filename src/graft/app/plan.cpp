@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "graft/app/adapter_targets.h"
+#include "graft/app/quantized_base.h"
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
 #include "graft/models/family.h"
@@ -30,6 +31,11 @@ train::MemoryInputs memory_inputs(const recipe::Recipe& recipe, const RunData& d
   in.total_parameters = plan.total_parameters;
   in.dtype_bytes = bytes_of(recipe.model.dtype);
   in.full = recipe.adapter.type == "full";
+  if (const auto base = quantized_base(recipe)) {
+    in.quantized_parameters = base->parameters;
+    in.quantized_bytes = base->bytes_per_parameter;
+    in.decoded_bytes = base->largest * in.dtype_bytes;
+  }
   in.trainable_parameters = plan.trainable_parameters;
   in.trainable_bytes = in.full ? in.dtype_bytes : bytes_of(recipe.adapter.dtype);
   in.ranks_per_layer = ranks;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "graft/adapters/attach.h"
+#include "graft/app/base_model.h"
 #include "graft/app/decoder_loss.h"
 #include "graft/app/device.h"
 #include "graft/app/model_files.h"
@@ -30,6 +31,7 @@ models::Decoder load_decoder(const recipe::Recipe& recipe, at::Device device) {
   options.device = device;
   options.dtype = dtype_of(recipe.model.dtype);
   if (recipe.model.init == "random") options.random_seed = derive_seed(static_cast<uint64_t>(recipe.seed), "model");
+  options.linears = linear_loader(recipe);
   auto decoder = load_model(recipe.model.path, options);
   const auto& memory = recipe.memory;
   decoder->set_recompute(memory.checkpointing == "none" ? 0 : memory.checkpointing == "full" ? 1 : memory.checkpointing_every);

@@ -10,7 +10,18 @@ struct ParameterList : torch::nn::Module {
   static torch::OrderedDict<std::string, at::Tensor>& of(torch::nn::Module& module) { return module.*(&ParameterList::parameters_); }
 };
 
+thread_local bool weightless_linears = false;
+
+at::Tensor linear_weight(int64_t in, int64_t out, const at::TensorOptions& options) {
+  return weightless_linears ? bare_parameter({1}, options).expand({out, in}) : bare_parameter({out, in}, options);
+}
+
 }  // namespace
+
+WeightlessLinears::WeightlessLinears(bool on) : before_(weightless_linears) { weightless_linears = on; }
+WeightlessLinears::~WeightlessLinears() { weightless_linears = before_; }
+
+bool is_weightless(const at::Tensor& weight) { return weight.dim() == 2 && weight.stride(0) == 0 && weight.stride(1) == 0; }
 
 at::Tensor bare_parameter(at::IntArrayRef shape, const at::TensorOptions& options) {
   return at::empty(shape, options).requires_grad_(false);
@@ -20,7 +31,7 @@ torch::nn::Linear bare_linear(int64_t in, int64_t out, bool bias, const at::Tens
   torch::nn::Linear linear(torch::nn::LinearOptions(1, 1).bias(bias));
   linear->options.in_features(in).out_features(out);
   auto& parameters = ParameterList::of(*linear);
-  parameters["weight"] = linear->weight = bare_parameter({out, in}, options);
+  parameters["weight"] = linear->weight = linear_weight(in, out, options);
   if (bias) parameters["bias"] = linear->bias = bare_parameter({out}, options);
   return linear;
 }

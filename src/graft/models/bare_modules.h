@@ -13,6 +13,21 @@ torch::nn::Embedding bare_embedding(int64_t count, int64_t width, const at::Tens
 /// Makes `weight` itself (the same tensor, not a copy) the module's parameter "weight": how a head is tied to its embedding.
 void share_weight(torch::nn::LinearImpl& linear, const at::Tensor& weight);
 
+/// While one lives on this thread, bare_linear gives weights that have a shape, dtype and device but no memory: every entry is the same
+/// element. For weights that a loader replaces.
+class WeightlessLinears {
+ public:
+  explicit WeightlessLinears(bool on);
+  ~WeightlessLinears();
+  WeightlessLinears(const WeightlessLinears&) = delete;
+  WeightlessLinears& operator=(const WeightlessLinears&) = delete;
+
+ private:
+  bool before_;
+};
+/// Whether this weight was made so.
+bool is_weightless(const at::Tensor& weight);
+
 /// A frozen, uninitialised parameter.
 at::Tensor bare_parameter(at::IntArrayRef shape, const at::TensorOptions& options);
 

@@ -5,6 +5,7 @@
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
+#include "graft/io/quantization_config.h"
 #include "graft/models/family_config.h"
 
 namespace graft::models {
@@ -75,9 +76,10 @@ void warn_about_dropout(const io::ConfigReader& config, const Json& json) {
 }  // namespace
 
 void check_nothing_is_left(const io::ConfigReader& config, const Json& json, const std::string& family) {
-  if (config.has("quantization_config") || config.has("compression_config")) {
+  io::read_quantization_config(config);  // refuses what the loader could not follow
+  if (config.has("compression_config")) {
     throw DataError("the model is stored quantized, which this version does not load")
-        .at(config.place(config.has("quantization_config") ? "quantization_config" : "compression_config"))
+        .at(config.place("compression_config"))
         .hint("use the unquantized model; quant.type in the recipe quantizes it while loading");
   }
   if (config.has("auto_map")) log::verbose(config.origin() + ": auto_map names Python code, which graft does not run");

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "graft/base/error.h"
@@ -10,6 +11,7 @@
 #include "graft/base/random.h"
 #include "graft/base/strings.h"
 #include "graft/io/tensor_file.h"
+#include "graft/models/bare_modules.h"
 #include "graft/models/family.h"
 
 namespace graft::models {
@@ -61,13 +63,39 @@ void fill(at::Tensor& parameter, const std::string& name, double deviation, uint
   }
 }
 
+/// "a.b.weight" → "a.b" for the Linears whose weights are the loader's business.
+std::map<std::string, std::string> taken_weights(const DecoderOptions& options, const io::LinearLoader* linears) {
+  std::map<std::string, std::string> taken;
+  if (linears == nullptr) return taken;
+  for (const auto& [path, shape] : linear_shapes(options))
+    if (linears->takes(path) && !is_skipped(options, path + ".weight")) taken[path + ".weight"] = path;
+  return taken;
+}
+
 }  // namespace
 
-void check_weights(const DecoderOptions& options, const io::ModelDirectory& directory) {
+Decoder make_decoder(const DecoderOptions& options, const at::TensorOptions& tensors, const io::LinearLoader* linears) {
+  const WeightlessLinears scope(linears != nullptr);
+  Decoder decoder(options, tensors);
+  for (const auto& item : decoder->named_modules()) {
+    auto* linear = item.value()->as<torch::nn::LinearImpl>();
+    if (linear == nullptr || !is_weightless(linear->weight) || linears->takes(item.key())) continue;
+    share_weight(*linear, bare_parameter(linear->weight.sizes(), tensors));
+  }
+  return decoder;
+}
+
+void check_weights(const DecoderOptions& options, const io::ModelDirectory& directory, const io::LinearLoader* linears) {
   std::vector<std::string> missing, misshaped, left_over, wrong_dtype;
   std::set<std::string> known;
+  const auto taken = taken_weights(options, linears);
   for (const auto& [name, shape] : parameter_shapes(options)) {
     known.insert(name);
+    if (const auto weight = taken.find(name); weight != taken.end()) {
+      const auto companions = linears->companions(weight->second);
+      known.insert(companions.begin(), companions.end());
+      if (linears->check(weight->second, shape, directory)) continue;
+    }
     const auto tensor = directory.find(name);
     if (!tensor) {
       missing.push_back(name);
@@ -94,14 +122,23 @@ void check_weights(const DecoderOptions& options, const io::ModelDirectory& dire
                                 : "use a checkpoint stored in float32, bfloat16 or float16; quant.type quantizes it while loading");
 }
 
-void load_weights(Decoder& decoder, const io::ModelDirectory& directory) {
-  check_weights(decoder->options(), directory);
+void load_weights(Decoder& decoder, const io::ModelDirectory& directory, const io::LinearLoader* linears) {
   const at::NoGradGuard no_gradients;
   const auto parameters = decoder->named_parameters();
+  const auto modules = decoder->named_modules();
+  std::set<std::string> companions;
+  const auto taken = taken_weights(decoder->options(), linears);
+  for (const auto& [weight, path] : taken)
+    for (auto& name : linears->companions(path)) companions.insert(std::move(name));
+  const auto options = at::TensorOptions(decoder->dtype()).device(decoder->device());
   // In the order of the files, so that disks read forward.
   for (const auto& file : directory.files()) {
     for (const auto& entry : file.entries()) {
-      if (is_skipped(decoder->options(), entry.name)) continue;
+      if (is_skipped(decoder->options(), entry.name) || companions.count(entry.name) > 0) continue;
+      if (const auto weight = taken.find(entry.name); weight != taken.end()) {
+        linears->load(modules[weight->second], weight->second, directory, options);
+        continue;
+      }
       const auto* parameter = parameters.find(entry.name);
       if (parameter == nullptr) throw InternalError("no parameter for tensor " + entry.name);
       at::Tensor(*parameter).copy_(io::view(file, entry));

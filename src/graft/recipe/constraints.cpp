@@ -33,6 +33,11 @@ const std::vector<std::string>& lora_keys() {
   return keys;
 }
 
+QuantSection without_type(QuantSection quant) {
+  quant.type = "none";
+  return quant;
+}
+
 bool is_word(const std::string& entry) { return entry == "all-linear" || entry == "attention" || entry == "mlp"; }
 
 bool has_separator(const std::string& entry) { return !starts_with(entry, "regex:") && entry.find_first_of(", ") != std::string::npos; }
@@ -58,6 +63,11 @@ const std::vector<Rule>& rules() {
        "batch.micro_sequences is larger than batch.tokens_per_step", "a row has at least one token: lower micro_sequences"},
       {"quant", [](const Recipe& r) { return r.was_given("quant") && !r.was_given("quant.type"); }, "quant has keys but no type",
        "add quant.type, or take the section out"},
+      {"quant.type", [](const Recipe& r) { return r.quant.type == "none" && without_type(r.quant) != QuantSection{}; },
+       "quant.type: none quantizes nothing, but other keys of quant are given",
+       "take them out (~quant on the command line), or name a type"},
+      {"quant.block", [](const Recipe& r) { return r.quant.type != "none" && (r.quant.block & (r.quant.block - 1)) != 0; },
+       "quant.block is not a power of two", "use 64 (usual), 32, 128, … 4096"},
       {"adapter.type", [](const Recipe& r) { return r.adapter.type == "full" && given_any(r, lora_keys()); },
        "adapter.type: full trains every parameter and has no low-rank matrices, but keys of adapter that need them are given",
        "take rank, alpha, target and the like out, or use adapter.type: lora"},

@@ -53,18 +53,20 @@ std::vector<Key> rows_of_the_model() {
 
       Key("quant", Kind::kSection, nullptr, "Low-bit storage of the frozen base; leave the section out for plain LoRA."),
       Key("quant.type", Kind::kChoice, at<&Recipe::quant, &QuantSection::type>, "Storage format of the base's linear layers.")
-          .one_of({"none"})
-          .not_yet({"nf4", "fp4", "fp8", "int8"})
+          .one_of({"none", "nf4", "fp4"})
+          .not_yet({"fp8", "int8"})
           .also({"load_in_4bit", "load_in_8bit", "quantize"}),
       Key("quant.double", Kind::kBool, at<&Recipe::quant, &QuantSection::double_quant>,
           "Quantize the block scales too: saves 0.37 bit per weight.")
           .also({"bnb_4bit_use_double_quant", "double_quant"}),
-      Key("quant.block", Kind::kInteger, at<&Recipe::quant, &QuantSection::block>, "Weights that share one scale.")
-          .range(16, 4096)
+      Key("quant.block", Kind::kInteger, at<&Recipe::quant, &QuantSection::block>, "Weights that share one scale: a power of two.")
+          .range(32, 4096)
           .also({"block_size"}),
-      Key("quant.skip", Kind::kTextList, at<&Recipe::quant, &QuantSection::skip>, "Modules kept in model.dtype: leaf names or globs."),
+      Key("quant.skip", Kind::kTextList, at<&Recipe::quant, &QuantSection::skip>,
+          "Modules kept in model.dtype: leaf names or globs. The output head, embeddings and norms always are."),
       Key("quant.cache", Kind::kPath, at<&Recipe::quant, &QuantSection::cache>,
           "Keeps the packed weights so that the second start takes seconds: auto, none or a directory.")
+          .no_effect_yet()
           .outside_identity(),
 
       Key("adapter", Kind::kSection, nullptr, "What is trained."),

@@ -42,7 +42,7 @@ MemoryPlan plan_memory(const MemoryInputs& in) {
   plan.activations = activation_bytes(in);
   const int64_t rows = std::min(chunk_rows(in), std::max<int64_t>(in.micro_rows * in.length, 1));
   plan.loss_chunk = rows * in.vocabulary * (in.dtype_bytes < 4 ? in.dtype_bytes * 2 + 8 : 8);
-  plan.runtime = (in.cuda ? 64 : 150) * kMebibyte;
+  plan.runtime = (in.cuda ? 64 : 150) * kMebibyte + in.decoded_bytes;
   return plan;
 }
 

@@ -15,6 +15,7 @@ struct MemoryInputs {
   int64_t total_parameters = 0;      ///< a tied head counted once
   int64_t quantized_parameters = 0;  ///< of them, in quantized Linear weights
   double quantized_bytes = 0.5;      ///< per quantized parameter, scales counted (nf4: 0.5 + 4/64, with double quant 0.5 + 0.127/8)
+  int64_t decoded_bytes = 0;         ///< of the largest quantized matrix once decoded: one is dense at a time
   int64_t dtype_bytes = 2;           ///< of the other weights and of activations: 2 or 4
 
   // What is trained.
@@ -52,7 +53,8 @@ struct MemoryPlan {
 ///                Plus in flight in backward: b·(2h + 3f) per token, and the last hidden state with its gradient: 3·b·h.
 ///   loss_chunk   rows·vocabulary·(4 + b, and 4 more when b < 4): logits, their float32 copy, probabilities (and the narrow gradient)
 ///   runtime      CPU: the process with LibTorch before any tensor, and what the math libraries keep; GPU: cuBLAS workspaces and the
-///                allocator's rounding (its peak of allocated bytes is what is measured, the context is not in it)
+///                allocator's rounding (its peak of allocated bytes is what is measured, the context is not in it).
+///                Plus decoded_bytes.
 MemoryPlan plan_memory(const MemoryInputs& inputs);
 
 }  // namespace graft::train

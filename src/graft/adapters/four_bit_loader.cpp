@@ -1,0 +1,117 @@
+#include "graft/adapters/four_bit_loader.h"
+
+#include <ATen/Functions.h>
+
+#include <set>
+
+#include "graft/adapters/four_bit_files.h"
+#include "graft/adapters/frozen_module.h"
+#include "graft/base/error.h"
+#include "graft/io/quantization_config.h"
+#include "graft/io/tensor_file.h"
+#include "graft/quant/four_bit_weight.h"
+
+namespace graft {
+namespace {
+
+at::ScalarType scalar_type(const std::string& name) {
+  return name == "float32" ? at::kFloat : name == "bfloat16" ? at::kBFloat16 : at::kHalf;
+}
+
+/// Bytes of codes and scales for one weight.
+double bytes_of_one(int64_t block, bool nested) {
+  const auto size = static_cast<double>(block);
+  return 0.5 + (nested ? 1 / size + 4 / (256 * size) : 4 / size);
+}
+
+/// Weights that are in 4 bits on disk.
+class StoredLinears final : public io::LinearLoader {
+ public:
+  StoredLinears(const io::ModelDirectory& directory, const io::QuantizationConfig& config, std::optional<at::ScalarType> compute)
+      : nested_(config.double_quant), compute_(compute.value_or(scalar_type(config.compute_dtype))) {
+    const std::string middle = ".weight.quant_state.";
+    for (const std::string& name : directory.tensor_names())
+      if (const auto at = name.find(middle); at != std::string::npos) paths_.insert(name.substr(0, at));
+    if (paths_.empty())
+      throw DataError("config.json says that the model is quantized, but no weight has a quantization state")
+          .at(directory.path().string())
+          .hint("take quantization_config out of config.json if the weights are plain");
+  }
+
+  bool takes(const std::string& path) const override { return paths_.count(path) > 0; }
+  std::vector<std::string> companions(const std::string& path) const override { return detail::four_bit_companions(path); }
+  bool check(const std::string& path, const std::vector<int64_t>& shape, const io::ModelDirectory& directory) const override {
+    if (!directory.find(path + ".weight")) return false;
+    detail::check_four_bit(directory, path, shape);
+    return true;
+  }
+  double bytes_per_weight() const override { return bytes_of_one(64, nested_); }
+  void load(const std::shared_ptr<torch::nn::Module>& linear, const std::string& path, const io::ModelDirectory& directory,
+            const at::TensorOptions& options) const override {
+    auto tensor = detail::read_four_bit(directory, path);
+    tensor.move(options.device());
+    const auto dtype = c10::typeMetaToScalarType(options.dtype());
+    detail::store_frozen(linear, path, std::make_shared<quant::FourBitWeight>(std::move(tensor), dtype, compute_));
+  }
+
+ private:
+  std::set<std::string> paths_;
+  bool nested_;
+  at::ScalarType compute_;
+};
+
+/// Weights that are plain on disk and quantized on the way.
+class QuantizedLinears final : public io::LinearLoader {
+ public:
+  explicit QuantizedLinears(FourBitLinears how) : how_(std::move(how)) {}
+
+  bool takes(const std::string& path) const override { return path != "lm_head" && !detail::skips(how_.skip(), path); }
+  std::vector<std::string> companions(const std::string&) const override { return {}; }
+  bool check(const std::string&, const std::vector<int64_t>&, const io::ModelDirectory&) const override { return false; }
+  double bytes_per_weight() const override { return bytes_of_one(how_.options().block, how_.options().double_quant); }
+  void load(const std::shared_ptr<torch::nn::Module>& linear, const std::string& path, const io::ModelDirectory& directory,
+            const at::TensorOptions& options) const override {
+    const auto found = directory.at(path + ".weight");
+    const auto dtype = c10::typeMetaToScalarType(options.dtype());
+    const at::Tensor weight = cast(io::view(*found.file, *found.entry), dtype).to(options.device());
+    auto tensor = quant::encode(weight, how_.options(), directory.path().string() + ": " + path + ".weight");
+    io::release_pages(*found.file, *found.entry);
+    detail::store_frozen(linear, path, std::make_shared<quant::FourBitWeight>(std::move(tensor), dtype));
+  }
+
+ private:
+  /// In one buffer for all weights: a new one for each, between codes that stay, would leave holes as large as the unquantized model.
+  at::Tensor cast(const at::Tensor& stored, at::ScalarType dtype) const {
+    if (stored.scalar_type() == dtype) return stored;
+    if (!buffer_.defined() || buffer_.numel() < stored.numel()) buffer_ = at::empty({stored.numel()}, dtype);
+    return buffer_.narrow(0, 0, stored.numel()).view(stored.sizes()).copy_(stored);
+  }
+
+  FourBitLinears how_;
+  mutable at::Tensor buffer_;
+};
+
+void check_agreement(const io::QuantizationConfig& config, const FourBitLinears& how, const std::filesystem::path& model) {
+  const auto& options = how.options();
+  if (config.type == quant::to_string(options.type) && config.double_quant == options.double_quant) return;
+  throw UsageError("the model is stored in " + config.type + (config.double_quant ? " with" : " without") + " double quantization, and " +
+                   quant::to_string(options.type) + (options.double_quant ? " with" : " without") + " is asked for")
+      .at(model.string())
+      .hint("leave the quantization out: the stored one is used");
+}
+
+}  // namespace
+
+std::shared_ptr<const io::LinearLoader> four_bit_loader(const std::filesystem::path& model, const std::optional<FourBitLinears>& quantize,
+                                                        std::optional<at::ScalarType> compute) {
+  const io::ModelDirectory directory(model);
+  if (const auto config = io::read_quantization_config(directory)) {
+    if (quantize) check_agreement(*config, *quantize, model);
+    return std::make_shared<StoredLinears>(directory, *config, compute);
+  }
+  if (!quantize) return nullptr;
+  quant::check_block(quantize->options().block);
+  return std::make_shared<QuantizedLinears>(*quantize);
+}
+
+}  // namespace graft

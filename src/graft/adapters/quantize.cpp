@@ -1,0 +1,106 @@
+#include "graft/adapters/quantize.h"
+
+#include <algorithm>
+#include <map>
+
+#include "graft/adapters/adapted_weight.h"
+#include "graft/adapters/frozen_module.h"
+#include "graft/adapters/module_tree.h"
+#include "graft/adapters/name_pattern.h"
+#include "graft/base/error.h"
+#include "graft/base/strings.h"
+#include "graft/quant/four_bit_weight.h"
+
+namespace graft {
+namespace {
+
+using detail::NamedModule;
+using detail::NamePattern;
+
+/// Every module that holds this weight, by path: one tensor in two modules is stored once, and must stay one tensor.
+std::map<const void*, std::vector<std::string>> holders(const std::vector<NamedModule>& modules) {
+  std::map<const void*, std::vector<std::string>> result;
+  for (const NamedModule& entry : modules) {
+    const at::Tensor weight = detail::weight_of(*entry.module);
+    if (!weight.defined()) continue;
+    const auto site = detail::site_of(weight);
+    const at::Tensor original = site == nullptr ? weight : site->original;
+    if (original.defined()) result[original.unsafeGetTensorImpl()].push_back(entry.path);
+  }
+  return result;
+}
+
+void check_patterns(const std::vector<NamedModule>& modules, const std::vector<std::string>& skip) {
+  for (const std::string& text : skip) {
+    const NamePattern pattern(text, "skip");
+    if (std::any_of(modules.begin(), modules.end(), [&](const NamedModule& entry) { return pattern.matches(entry.path); })) continue;
+    std::vector<std::string> names;
+    for (const NamedModule& entry : modules) names.push_back(detail::leaf_of(entry.path)), names.push_back(entry.path);
+    throw UsageError("skip: \"" + text + "\" matches no module").nearest(nearest_name(text, names)).hint("correct it or leave it out");
+  }
+}
+
+/// Why this Linear stays dense; "" when it does not.
+std::string reason_to_leave(const NamedModule& entry, bool decoder, const FourBitLinears& how,
+                            const std::map<const void*, std::vector<std::string>>& holders) {
+  if (detail::skips(how.skip(), entry.path)) return "named by skip";
+  if (decoder && entry.path == "lm_head") return "the output head of a language model";
+  const at::Tensor weight = detail::weight_of(*entry.module);
+  const auto site = detail::site_of(weight);
+  if (site != nullptr && site->base->kind() != "dense") return "stored in " + site->base->kind() + " already";
+  if (site != nullptr && std::any_of(site->parts.begin(), site->parts.end(), [](const auto& part) { return part.copy.defined(); }))
+    return "an adapter trains it in full";
+  const at::Tensor original = site == nullptr ? weight : site->original;
+  if (original.dim() != 2 || original.numel() == 0) return "not a matrix with entries";
+  if (original.scalar_type() != at::kFloat && original.scalar_type() != at::kBFloat16 && original.scalar_type() != at::kHalf)
+    return std::string("its dtype is ") + c10::toString(original.scalar_type());
+  const auto shared = holders.find(original.unsafeGetTensorImpl());
+  if (shared != holders.end() && shared->second.size() > 1) return "one tensor shared by " + enumerate(shared->second);
+  return "";
+}
+
+std::shared_ptr<quant::FourBitWeight> quantized(const NamedModule& entry, const FourBitLinears& how) {
+  const at::Tensor weight = detail::weight_of(*entry.module);
+  const auto site = detail::site_of(weight);
+  const at::Tensor dense = site == nullptr ? weight.detach() : site->original.detach();
+  return std::make_shared<quant::FourBitWeight>(quant::encode(dense, how.options(), entry.path + ".weight"), dense.scalar_type());
+}
+
+}  // namespace
+
+QuantizeReport quantize(torch::nn::Module& model, const FourBitLinears& how) {
+  quant::check_block(how.options().block);
+  const auto modules = detail::modules_below(model);
+  check_patterns(modules, how.skip());
+  const auto shared = holders(modules);
+  const bool decoder = detail::is_graft_decoder(model);
+  QuantizeReport report;
+  std::vector<NamedModule> chosen;
+  for (const NamedModule& entry : modules) {
+    if (detail::site_kind(*entry.module) != detail::SiteKind::kLinear) continue;
+    const std::string reason = reason_to_leave(entry, decoder, how, shared);
+    reason.empty() ? chosen.push_back(entry) : report.left.push_back(entry.path + ": " + reason);
+  }
+  if (chosen.empty())
+    throw UsageError("the model has no Linear to quantize" + (report.left.empty() ? std::string() : "; " + enumerate(report.left)))
+        .hint("only the weights of torch::nn::Linear modules can be stored in 4 bits");
+  for (const NamedModule& entry : chosen) {
+    auto weight = quantized(entry, how);
+    ++report.modules;
+    report.bytes_before += weight->stored().numel() * static_cast<int64_t>(c10::elementSize(weight->stored().dtype));
+    report.bytes_after += weight->stored().bytes();
+    detail::store_frozen(entry.module, entry.path, std::move(weight));
+  }
+  return report;
+}
+
+bool detail::skips(const std::vector<std::string>& patterns, const std::string& path) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& text) {
+    const NamePattern pattern(text, "skip");
+    for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1))
+      if (pattern.matches(path.substr(0, dot))) return true;
+    return pattern.matches(path);
+  });
+}
+
+}  // namespace graft

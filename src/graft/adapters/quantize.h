@@ -1,0 +1,67 @@
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "graft/quant/four_bit.h"
+
+namespace graft {
+
+/// How a model's Linear weights are stored in 4 bits. Chainable: Nf4Options().double_quant(true).skip({"head"}).
+class FourBitLinears {
+ public:
+  explicit FourBitLinears(quant::FourBitType type) { options_.type = type; }
+
+  /// Block maxima in 8 bits as well: saves 0.37 bit a weight. Default off.
+  FourBitLinears& double_quant(bool on) { return options_.double_quant = on, *this; }
+  /// Weights that share one maximum: 32, 64 (default), … 4096.
+  FourBitLinears& block(int64_t weights) { return options_.block = weights, *this; }
+  /// Modules left dense, with all that is inside them: leaf names ("lm_head"), globs over the full path ("*.mlp.*"), "regex:…".
+  FourBitLinears& skip(std::vector<std::string> patterns) { return skip_ = std::move(patterns), *this; }
+
+  const quant::FourBitOptions& options() const { return options_; }
+  const std::vector<std::string>& skip() const { return skip_; }
+
+ private:
+  quant::FourBitOptions options_;
+  std::vector<std::string> skip_;
+};
+
+/// QLoRA's format: quantiles of a normal distribution.
+class Nf4Options : public FourBitLinears {
+ public:
+  Nf4Options() : FourBitLinears(quant::FourBitType::kNf4) {}
+};
+
+/// Four-bit floating point.
+class Fp4Options : public FourBitLinears {
+ public:
+  Fp4Options() : FourBitLinears(quant::FourBitType::kFp4) {}
+};
+
+/// What quantize() did.
+struct QuantizeReport {
+  int64_t modules = 0;            ///< Linear weights now in 4 bits
+  int64_t bytes_before = 0;       ///< of those weights
+  int64_t bytes_after = 0;        ///< scales included
+  std::vector<std::string> left;  ///< paths of Linears left dense, each with its reason
+};
+
+/// Stores the weights of a model's Linear modules in 4 bits, in place, on whatever device they are; biases, norms, embeddings and
+/// everything else stay. Adapters may be attached before or after: those there already keep their A and B, and see the rounded base. The
+/// quantized weights are frozen; AdapterSet::merge() refuses them. Not quantized, with a reason in the report: what skip names, a weight
+/// that two modules share (tied), a weight an adapter trains in full, a causal language model's output head (graft's own decoder), a weight
+/// that is 4 bits already. UsageError, and nothing changed: a skip pattern that matches nothing, no Linear left, a block that is no power
+/// of two from 32 to 4096. DataError: a weight that is not finite (those before it are quantized by then).
+QuantizeReport quantize(torch::nn::Module& model, const FourBitLinears& how = Nf4Options());
+
+namespace detail {
+
+/// Whether one of the patterns names the module or a module around it.
+bool skips(const std::vector<std::string>& patterns, const std::string& path);
+
+}  // namespace detail
+}  // namespace graft

@@ -1,0 +1,23 @@
+#include "graft/app/base_model.h"
+
+#include "graft/adapters/four_bit_loader.h"
+#include "graft/app/quantized_base.h"
+#include "graft/models/load.h"
+
+namespace graft::app {
+
+std::optional<FourBitLinears> four_bit_options(const recipe::Recipe& recipe) {
+  if (recipe.quant.type == "none") return std::nullopt;
+  FourBitLinears options(quant::four_bit_type(recipe.quant.type));
+  options.double_quant(recipe.quant.double_quant).block(recipe.quant.block).skip(recipe.quant.skip);
+  return options;
+}
+
+std::shared_ptr<const io::LinearLoader> linear_loader(const recipe::Recipe& recipe) {
+  if (recipe.model.init == "random") return nullptr;
+  const auto base = quantized_base(recipe);
+  if (!base) return nullptr;
+  return four_bit_loader(recipe.model.path, base->stored ? std::nullopt : four_bit_options(recipe), dtype_of(recipe.model.dtype));
+}
+
+}  // namespace graft::app

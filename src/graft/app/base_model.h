@@ -1,0 +1,19 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "graft/adapters/quantize.h"
+#include "graft/io/linear_loader.h"
+#include "graft/recipe/recipe.h"
+
+namespace graft::app {
+
+/// quant.* of a recipe; nothing for quant.type: none.
+std::optional<FourBitLinears> four_bit_options(const recipe::Recipe& recipe);
+
+/// What loads a recipe's Linear weights when they are in 4 bits: as model.path stores them, or quantized on the way. Null: they are plain.
+/// RecipeError when the two contradict each other, or quant.skip names no module.
+std::shared_ptr<const io::LinearLoader> linear_loader(const recipe::Recipe& recipe);
+
+}  // namespace graft::app

@@ -1,0 +1,10 @@
+#include "graft/quant/cuda_kernels.h"
+
+namespace graft::quant {
+
+const CudaKernels* compiled_cuda_kernels() {
+  static const CudaKernels kernels{&cuda::decode_four_bit, &cuda::encode_four_bit};
+  return &kernels;
+}
+
+}  // namespace graft::quant

@@ -85,7 +85,7 @@ void banner(const recipe::Recipe& recipe, const RunData& data, const PlanReport&
 }
 
 int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
-  const SignalFlag signals;
+  const SignalFlag signals(recipe.checkpoint.on_signal);
   keep_template_date(&recipe);
   const RunData data = load_run_data(recipe);
   recipe.data.template_date = template_date(recipe);
@@ -119,7 +119,7 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
         batches.resize(static_cast<size_t>(*recipe.eval.max_batches));
       return batches;
     });
-  trainer.observe(std::make_shared<train::Console>());
+  trainer.observe(std::make_shared<train::Console>(console_options(recipe)));
   const auto result = trainer.run();
   report_exports(recipe, result.final_weights);
   print_result(recipe, result.final_weights.string(), request.common.json);

@@ -136,3 +136,29 @@ def test_min_delta_ends_a_run_that_gains_little(recipe, tmp_path):
     data = {"train": [{"path": str(EVAL), "format": "messages"}], "cache": "none", "eval": {"split": 0.1}}
     report = graft_json("train", recipe(data=data, **sections))["report"]
     assert report["stopped_early"] and report["step"] == 3
+
+
+def test_a_template_sees_today_or_the_day_that_is_given(tmp_path):
+    import datetime
+    import shutil
+    model = tmp_path / "model"
+    shutil.copytree(BASE, model)
+    (model / "chat_template.jinja").write_text("{{ strftime_now('%Y-%m-%d') }}")
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text('{"messages": [{"role": "user", "content": "x"}]}')
+
+    def day(*more):
+        return run_graft("tokenize", "--model", model, run_graft("tokenize", "--model", model, "--file", lines, *more).stdout, "--decode").stdout.strip().strip('"')
+    before = datetime.date.today()
+    assert day() in (before.isoformat(), datetime.date.today().isoformat())  # midnight may pass in between
+    assert day("--template-date", "2024-02-29") == "2024-02-29"
+    refused = run_graft("tokenize", "--model", model, "--file", lines, "--template-date", "2023-02-29", check=False)
+    assert refused.returncode == 64 and "--template-date" in refused.stderr
+    # The same day for generate, eval and score: the prompt's length is that of the date's own ids.
+    ids = json.loads(run_graft("tokenize", "--model", model, "--file", lines, "--template-date", "1999-12-31").stdout)
+    score = tmp_path / "score.safetensors"
+    run_graft("score", "--model", model, "--input", lines, "--output", score, "--template-date", "1999-12-31")
+    header = int.from_bytes(score.read_bytes()[:8], "little")
+    place = json.loads(score.read_bytes()[8:8 + header])["tokens.0"]["data_offsets"]
+    data = score.read_bytes()[8 + header:][place[0]:place[1]]
+    assert [int.from_bytes(data[i:i + 8], "little") for i in range(0, len(data), 8)] == ids

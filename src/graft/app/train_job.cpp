@@ -9,6 +9,7 @@
 #include "graft/app/plan.h"
 #include "graft/app/recipe_options.h"
 #include "graft/app/run_data.h"
+#include "graft/app/template_date.h"
 #include "graft/app/trained_model.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
@@ -88,7 +89,7 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   const SignalFlag signals(recipe.checkpoint.on_signal);
   keep_template_date(&recipe);
   const RunData data = load_run_data(recipe);
-  recipe.data.template_date = template_date(recipe);
+  recipe.data.template_date = template_date(recipe.data.template_date);
   const at::Device device = resolve_device(recipe.runtime.device);
   const PlanReport plan = make_plan(recipe, data, device.is_cuda());
   check_budget(recipe, plan);

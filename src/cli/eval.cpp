@@ -16,6 +16,7 @@ void add_eval(CLI::App& root, Invocation& invocation) {
     return run_job(*request);
   });
   add_model_options(command, *request);
+  add_template_date(command, request->template_date);
   command->add_option("--data", request->data, "data file (.jsonl or .json)")->required();
   command
       ->add_option("--format", request->format,

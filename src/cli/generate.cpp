@@ -12,6 +12,7 @@ void add_generate(CLI::App& root, Invocation& invocation) {
   auto prompt = std::make_shared<std::string>();
   auto* command = add_command(root, invocation, "generate", "write text with a model and an adapter", nullptr);
   add_model_options(command, *request);
+  add_template_date(command, request->template_date);
   auto* prompt_option = command->add_option("--prompt", *prompt, "text to continue");
   auto* chat = command->add_option("--chat", request->chat_file, "JSON file with a list of messages");
   auto* input = command->add_option("--input", request->input,

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/model_options.h"
 #include "graft/app/tokenize.h"
 #include "graft/base/error.h"
 
@@ -17,6 +18,7 @@ void add_tokenize(CLI::App& root, Invocation& invocation) {
                                    "one JSON array of ids per line");
   auto* direct = command->add_option("TEXT", *text, "the text itself; with --decode a JSON array of ids");
   direct->excludes(file);
+  add_template_date(command, options->template_date);
   command->add_flag("--no-special", options->no_special, "leave out what the post-processor adds (BOS and the like)");
   command->add_flag("--decode", options->decode, "from ids to text; special tokens are kept");
   command->callback([options, text, file, direct, &invocation] {

@@ -91,3 +91,74 @@ def test_full_fine_tuning_gives_a_model_directory(recipe, tmp_path):
     model = tmp_path / "run/model"
     assert process.stdout.strip() == str(model)
     assert graft_json("eval", "--model", model, "--data", EVAL)["samples"] == 100
+
+
+def test_log_to_says_where_rows_go(recipe, tmp_path):
+    first = run_graft("train", recipe(), "log.to=[jsonl]")
+    run = tmp_path / "run"
+    assert (run / "metrics.jsonl").exists() and not list(run.glob("events.out.tfevents.*"))
+    assert "step 2/3" not in first.stderr and "done: 3 steps" in first.stderr
+    assert "step 2/3" in (run / "log.txt").read_text()  # the log has what stderr left out
+    second = run_graft("train", recipe(), "log.to=[console, tensorboard]", f"output_dir={tmp_path / 'other'}")
+    assert "step 2/3" in second.stderr
+    assert not (tmp_path / "other/metrics.jsonl").exists() and list((tmp_path / "other").glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("progress, lines, bar", [("auto", True, False), ("lines", True, False), ("bar", False, True), ("none", False, False)])
+def test_progress_off_a_terminal(recipe, tmp_path, progress, lines, bar):
+    process = run_graft("train", recipe(), f"log.progress={progress}")
+    assert ("step 2/3" in process.stderr) == lines
+    assert ("[########" in process.stderr) == bar  # a bar only where it is asked for: elsewhere it fills log files
+    assert "step 2/3" in (tmp_path / "run/log.txt").read_text() and "[###" not in (tmp_path / "run/log.txt").read_text()
+
+
+def test_progress_on_a_terminal(recipe):
+    import os
+    import pty
+    import subprocess
+    from graft_cli import GRAFT
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([GRAFT, "train", str(recipe())], stdout=subprocess.DEVNULL, stderr=follower, env={**os.environ, "TERM": "xterm"})
+    os.close(follower)
+    seen = b""
+    try:
+        while chunk := os.read(leader, 4096):
+            seen += chunk
+    except OSError:  # the other end is closed
+        pass
+    assert process.wait() == 0
+    assert b"[########" in seen and b"step 2/3" not in seen
+
+
+def test_min_delta_ends_a_run_that_gains_little(recipe, tmp_path):
+    stop = {"steps": 8, "schedule": {"type": "constant", "warmup": 0}, "stop_when": {"patience": 2, "min_delta": 1000}}
+    sections = {"train": stop, "eval": {"every": 1, "at_start": False, "max_batches": 2}}
+    data = {"train": [{"path": str(EVAL), "format": "messages"}], "cache": "none", "eval": {"split": 0.1}}
+    report = graft_json("train", recipe(data=data, **sections))["report"]
+    assert report["stopped_early"] and report["step"] == 3
+
+
+def test_a_template_sees_today_or_the_day_that_is_given(tmp_path):
+    import datetime
+    import shutil
+    model = tmp_path / "model"
+    shutil.copytree(BASE, model)
+    (model / "chat_template.jinja").write_text("{{ strftime_now('%Y-%m-%d') }}")
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text('{"messages": [{"role": "user", "content": "x"}]}')
+
+    def day(*more):
+        return run_graft("tokenize", "--model", model, run_graft("tokenize", "--model", model, "--file", lines, *more).stdout, "--decode").stdout.strip().strip('"')
+    before = datetime.date.today()
+    assert day() in (before.isoformat(), datetime.date.today().isoformat())  # midnight may pass in between
+    assert day("--template-date", "2024-02-29") == "2024-02-29"
+    refused = run_graft("tokenize", "--model", model, "--file", lines, "--template-date", "2023-02-29", check=False)
+    assert refused.returncode == 64 and "--template-date" in refused.stderr
+    # The same day for generate, eval and score: the prompt's length is that of the date's own ids.
+    ids = json.loads(run_graft("tokenize", "--model", model, "--file", lines, "--template-date", "1999-12-31").stdout)
+    score = tmp_path / "score.safetensors"
+    run_graft("score", "--model", model, "--input", lines, "--output", score, "--template-date", "1999-12-31")
+    header = int.from_bytes(score.read_bytes()[:8], "little")
+    place = json.loads(score.read_bytes()[8:8 + header])["tokens.0"]["data_offsets"]
+    data = score.read_bytes()[8 + header:][place[0]:place[1]]
+    assert [int.from_bytes(data[i:i + 8], "little") for i in range(0, len(data), 8)] == ids

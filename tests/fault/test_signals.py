@@ -35,6 +35,17 @@ def test_signal_saves_and_ends_with_75(undisturbed, tmp_path, name):
     assert run.rows() == undisturbed.rows()
 
 
+def test_a_signal_that_is_not_listed_acts_as_the_system_has_it(tmp_path):
+    for sent, code in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGUSR1, 75)):
+        run = Run(tmp_path / str(code), steps=100000, every=100000)
+        run.recipe.write_text(run.recipe.read_text().replace("keep: 2", "keep: 2, on_signal: [USR1]"))
+        process = run.start()
+        wait_for_rows(run, process, 3)
+        process.send_signal(sent)
+        process.communicate(timeout=60)
+        assert process.returncode == code
+
+
 def test_signals_at_random_moments_again_and_again(undisturbed, tmp_path):
     import random
     generator = random.Random(3)

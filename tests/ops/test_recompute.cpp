@@ -13,8 +13,8 @@ struct Result {
 
 Result run(bool recomputed, bool input_is_trained, const std::function<at::Tensor(const at::Tensor&, const at::Tensor&)>& f) {
   auto input = seeded_normal({4, 6}).requires_grad_(input_is_trained), weight = seeded_normal({6, 6}, at::kFloat, 2).requires_grad_(true);
-  const auto block = [weight, f](const at::Tensor& x) { return f(x, weight); };
-  const auto output = recomputed ? ops::recompute(block, input) : block(input);
+  const auto block = [weight, f](const at::Tensor& x, ops::Pass) { return f(x, weight); };
+  const auto output = recomputed ? ops::recompute(block, input) : block(input, ops::Pass::kFirst);
   torch::autograd::backward({output.square().sum()}, {});
   return {output.detach(), input.grad(), weight.grad()};
 }
@@ -40,8 +40,9 @@ TEST_CASE("recompute runs the block once more in backward and keeps nothing of t
   int runs = 0;
   auto weight = seeded_normal({6, 6}).requires_grad_(true);
   const auto output = ops::recompute(
-      [&](const at::Tensor& x) {
+      [&](const at::Tensor& x, ops::Pass pass) {
         ++runs;
+        REQUIRE(pass == (runs == 2 ? ops::Pass::kGradientOnly : ops::Pass::kFirst));
         REQUIRE(at::GradMode::is_enabled() == (runs == 2));
         return layer(x, weight);
       },
@@ -53,7 +54,7 @@ TEST_CASE("recompute runs the block once more in backward and keeps nothing of t
 
 TEST_CASE("recompute is a plain call without gradients", "[ops]") {
   const at::NoGradGuard no_gradients;
-  REQUIRE_FALSE(ops::recompute([](const at::Tensor& x) { return x * 2; }, at::ones({2})).requires_grad());
+  REQUIRE_FALSE(ops::recompute([](const at::Tensor& x, ops::Pass) { return x * 2; }, at::ones({2})).requires_grad());
 }
 
 TEST_CASE("a recomputed block sees the context of its first run, and the outer one comes back", "[ops]") {
@@ -68,7 +69,7 @@ TEST_CASE("a recomputed block sees the context of its first run, and the outer o
   position = 3;
   const auto plain = run(false, true, scaled);
   auto input = seeded_normal({4, 6}).requires_grad_(true), weight = seeded_normal({6, 6}, at::kFloat, 2).requires_grad_(true);
-  const auto output = ops::recompute([=](const at::Tensor& x) { return scaled(x, weight); }, input);
+  const auto output = ops::recompute([=](const at::Tensor& x, ops::Pass) { return scaled(x, weight); }, input);
   position = 7;  // training has gone on to the next micro-batch
   torch::autograd::backward({output.square().sum()}, {});
   REQUIRE(position == 7);

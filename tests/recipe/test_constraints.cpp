@@ -59,6 +59,7 @@ TEST_CASE("pre-training trains on every token", "[recipe]") {
 TEST_CASE("early stopping needs evaluation data and a patience", "[recipe]") {
   REQUIRE_THAT(error_of(kSmallest, {"train.stop_when.patience=3"}), Contains("needs evaluation data"));
   REQUIRE_THAT(error_of(kSmallest, {"train.stop_when={metric: eval/loss}"}), Contains("no patience"));
+  REQUIRE_THAT(error_of(kSmallest, {"train.stop_when={min_delta: 0.1}"}), Contains("no patience"));
   const auto recipe = parse(kSmallest, {"train.stop_when={metric: eval_loss, patience: 3}", "data.eval={split: 0.1}"});
   REQUIRE(recipe.train.stop_when.patience == 3);
   REQUIRE(recipe.train.stop_when.metric == "eval/loss");

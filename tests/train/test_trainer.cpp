@@ -149,6 +149,22 @@ TEST_CASE("training stops early after `patience` evaluations without a gain", "[
   CHECK(result.best_step == 2);
 }
 
+TEST_CASE("a gain no larger than minimum_gain does not count towards patience, but the best checkpoint follows it", "[train]") {
+  const auto run = [](double gain) {
+    ToyModel model;
+    auto stopping = options(10);
+    stopping.evaluate_every(1).patience(2).minimum_gain(gain);
+    return Trainer(model.loss(), model.parameters(), toy_steps(8), stopping)
+        .evaluate_on([] { return toy_steps(8)(1).micro_batches; })
+        .run();
+  };
+  CHECK(!run(0).stopped_early);  // ten steps on easy data: every evaluation gains
+  const auto impatient = run(1e6);
+  CHECK(impatient.stopped_early);
+  CHECK(impatient.step == 3);  // the first counts against nothing, then two without a gain of a million
+  CHECK(impatient.best_step == 3);
+}
+
 TEST_CASE("dropout of the model's own depends on seed, step and micro-batch only", "[train]") {
   const auto train = [](uint64_t noise) {
     ToyModel model;

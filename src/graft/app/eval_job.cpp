@@ -4,6 +4,7 @@
 
 #include "graft/app/job_model.h"
 #include "graft/app/jobs.h"
+#include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/json.h"
@@ -47,6 +48,7 @@ std::string recognise_format(const std::string& path) {
 data::Dataset build_dataset(const JobRequest& request, const models::DecoderOptions& decoder, const text::Tokenizer* tokenizer,
                             const text::ChatTemplate* chat_template) {
   data::DatasetOptions options;
+  options.template_date = template_date(request.template_date);
   options.sources.resize(1);
   options.sources[0].path = request.data;
   options.sources[0].format = request.format.empty() ? recognise_format(request.data) : request.format;

@@ -8,6 +8,7 @@
 #include "graft/app/job_model.h"
 #include "graft/app/jobs.h"
 #include "graft/app/sampler.h"
+#include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
@@ -107,7 +108,7 @@ void print(const Prompt& prompt, const Generated& generated, const std::string& 
 
 int run_generate_job(const JobRequest& request) {
   const at::NoGradGuard no_gradients;
-  Encoder encoder(request.model);
+  Encoder encoder(request.model, template_date(request.template_date));
   const auto prompts = read_prompts(request, read_options(request), &encoder);
   encoder.tokenizer();  // the answer needs it; a missing one is found now
   auto decoder = load_job_model(request);

@@ -60,6 +60,7 @@ std::vector<int32_t> Encoder::encode_messages(const Json& line, bool add_generat
   if (!template_) template_ = std::make_unique<text::ChatTemplate>(text::ChatTemplate::load(directory_));
   text::RenderOptions options;
   options.add_generation_prompt = add_generation_prompt;
+  options.date = date_;
   if (line.contains("tools")) options.tools = line["tools"];
   // A template writes its own BOS; the tokenizer's post-processor would add a second one.
   return tokenizer().encode(template_->render(line["messages"], options).text, /*add_special=*/false);

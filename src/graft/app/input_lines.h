@@ -21,7 +21,8 @@ void for_each_json_line(const std::string& path, const std::function<void(const 
 /// first use: {"tokens":[…]} needs neither.
 class Encoder {
  public:
-  explicit Encoder(std::filesystem::path model_directory) : directory_(std::move(model_directory)) {}
+  /// `date`: what a template's strftime_now sees, YYYY-MM-DD.
+  Encoder(std::filesystem::path model_directory, std::string date) : directory_(std::move(model_directory)), date_(std::move(date)) {}
 
   /// {"tokens":[…]} as they are | {"text":…} or {"prompt":…} with the tokenizer's special tokens | {"messages":[…], "tools":[…]?}
   /// through the chat template. DataError at `place` for anything else.
@@ -33,6 +34,7 @@ class Encoder {
   std::vector<int32_t> encode_messages(const Json& line, bool add_generation_prompt);
 
   std::filesystem::path directory_;
+  std::string date_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::unique_ptr<text::ChatTemplate> template_;
 };

@@ -38,6 +38,7 @@ struct JobRequest {
   std::string model, adapter;          ///< directories; adapter may be ""
   std::string data, format;            ///< eval
   int64_t max_length = 0;              ///< eval; 0: the model's
+  std::string template_date;           ///< generate, eval, score: what strftime_now sees; "": today
   std::string input, output;           ///< generate --input, score, merge, quantize
   std::optional<std::string> prompt;   ///< generate
   std::string chat_file;               ///< generate

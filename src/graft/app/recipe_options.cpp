@@ -19,6 +19,10 @@ train::ScheduleOptions schedule_options(const recipe::Recipe& recipe, int64_t st
   return options;
 }
 
+bool logs_to(const recipe::Recipe& recipe, const std::string& place) {
+  return std::find(recipe.log.to.begin(), recipe.log.to.end(), place) != recipe.log.to.end();
+}
+
 }  // namespace
 
 LoraOptions lora_options(const recipe::Recipe& recipe) {
@@ -58,16 +62,23 @@ train::TrainerOptions trainer_options(const recipe::Recipe& recipe, int64_t step
       .clip_grad_norm(recipe.train.clip_grad_norm)
       .device(device)
       .log_every(recipe.log.every.steps(steps, steps_per_epoch, 1))
+      .metrics_file(logs_to(recipe, "jsonl"))
+      .tensorboard(logs_to(recipe, "tensorboard"))
       .evaluate_every(has_evaluation ? recipe.eval.every.steps(steps, steps_per_epoch, 1) : 0)
       .evaluate_at_start(has_evaluation && recipe.eval.at_start)
       .metric(recipe.train.stop_when.metric)
       .patience(recipe.train.stop_when.patience.value_or(0))
+      .minimum_gain(recipe.train.stop_when.min_delta)
       .checkpoint_every(recipe.checkpoint.every.steps(steps, steps_per_epoch, 1))
       .keep(recipe.checkpoint.keep)
       .test_first(recipe.checkpoint.test_first)
       .final_name(recipe.adapter.type == "full" ? "model" : "adapter")
       .handle_signals(false);
   return options;
+}
+
+train::ConsoleOptions console_options(const recipe::Recipe& recipe) {
+  return {train::parse_progress(recipe.log.progress), logs_to(recipe, "console")};
 }
 
 }  // namespace graft::app

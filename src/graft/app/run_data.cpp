@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <ctime>
 #include <filesystem>
 
+#include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
 #include "graft/data/formats.h"
@@ -65,7 +65,7 @@ data::DatasetOptions dataset_options(const recipe::Recipe& recipe, const RunData
   Options options;
   for (const auto& source : sources) options.sources.push_back(source_options(recipe, source));
   options.train_on = train_on(recipe.data);
-  options.template_date = template_date(recipe);
+  options.template_date = template_date(recipe.data.template_date);
   options.max_length = run.max_length;
   options.on_overflow = recipe.data.on_overflow == "error"            ? Options::Overflow::kError
                         : recipe.data.on_overflow == "truncate-right" ? Options::Overflow::kTruncateRight
@@ -161,16 +161,6 @@ void add_warnings(const data::Dataset& dataset, const std::string& what, std::ve
 }
 
 }  // namespace
-
-std::string template_date(const recipe::Recipe& recipe) {
-  if (!recipe.data.template_date.empty()) return recipe.data.template_date;
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[16];
-  std::strftime(text, sizeof text, "%Y-%m-%d", &local);
-  return text;
-}
 
 RunData load_run_data(const recipe::Recipe& recipe) {
   if (!fs::is_directory(recipe.model.path)) throw recipe::missing_path(recipe, "model.path", recipe.model.path, "model directory");

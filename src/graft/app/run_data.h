@@ -34,7 +34,4 @@ RunData load_run_data(const recipe::Recipe& recipe);
 /// Optimizer steps of the whole run: steps, epochs or tokens, whichever the recipe states.
 int64_t total_steps(const recipe::Recipe& recipe, const data::BatchPlan& plan);
 
-/// Today, or data.template_date: what strftime_now sees.
-std::string template_date(const recipe::Recipe& recipe);
-
 }  // namespace graft::app

@@ -9,6 +9,7 @@
 #include "graft/app/input_lines.h"
 #include "graft/app/job_model.h"
 #include "graft/app/jobs.h"
+#include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
@@ -28,7 +29,7 @@ constexpr int64_t kRows = 512;
 
 std::vector<Line> read_lines(const JobRequest& request, const models::DecoderOptions& options) {
   std::vector<Line> lines;
-  Encoder encoder(request.model);
+  Encoder encoder(request.model, template_date(request.template_date));
   bool warned = false;
   for_each_json_line(request.input, [&](const Json& value, const std::string& place) {
     auto ids = encoder.encode(value, /*add_generation_prompt=*/false, place);

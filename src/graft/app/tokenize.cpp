@@ -4,6 +4,7 @@
 #include <fstream>
 #include <memory>
 
+#include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/json.h"
@@ -15,7 +16,8 @@ namespace {
 
 class LineTokenizer {
  public:
-  explicit LineTokenizer(const TokenizeOptions& options) : options_(options), tokenizer_(text::Tokenizer::load(options.model)) {}
+  explicit LineTokenizer(const TokenizeOptions& options)
+      : options_(options), date_(template_date(options.template_date)), tokenizer_(text::Tokenizer::load(options.model)) {}
 
   std::string encode_text(std::string_view utf8) const { return ids_to_json(tokenizer_.encode(utf8, !options_.no_special)); }
 
@@ -24,6 +26,7 @@ class LineTokenizer {
     if (line.contains("text") && line["text"].is_string()) return encode_text(line["text"].get_ref<const std::string&>());
     if (!line.contains("messages")) throw DataError("expected \"text\" (a string) or \"messages\" (a list)").at(place);
     text::RenderOptions render;
+    render.date = date_;
     if (line.contains("add_generation_prompt")) {
       if (!line["add_generation_prompt"].is_boolean()) throw DataError("\"add_generation_prompt\" is true or false").at(place);
       render.add_generation_prompt = line["add_generation_prompt"].get<bool>();
@@ -61,6 +64,7 @@ class LineTokenizer {
   }
 
   const TokenizeOptions& options_;
+  std::string date_;
   text::Tokenizer tokenizer_;
   std::unique_ptr<text::ChatTemplate> template_;
 };

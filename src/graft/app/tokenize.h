@@ -10,6 +10,7 @@ struct TokenizeOptions {
   std::string model;                ///< model directory or tokenizer.json
   std::string file;                 ///< JSONL; "" when text is given
   std::optional<std::string> text;  ///< one text, or one JSON array with decode
+  std::string template_date;        ///< what a template's strftime_now sees; "": today
   bool no_special = false;
   bool decode = false;
 };

@@ -9,6 +9,7 @@
 #include "graft/app/plan.h"
 #include "graft/app/recipe_options.h"
 #include "graft/app/run_data.h"
+#include "graft/app/template_date.h"
 #include "graft/app/trained_model.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
@@ -85,10 +86,10 @@ void banner(const recipe::Recipe& recipe, const RunData& data, const PlanReport&
 }
 
 int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
-  const SignalFlag signals;
+  const SignalFlag signals(recipe.checkpoint.on_signal);
   keep_template_date(&recipe);
   const RunData data = load_run_data(recipe);
-  recipe.data.template_date = template_date(recipe);
+  recipe.data.template_date = template_date(recipe.data.template_date);
   const at::Device device = resolve_device(recipe.runtime.device);
   const PlanReport plan = make_plan(recipe, data, device.is_cuda());
   check_budget(recipe, plan);
@@ -119,7 +120,7 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
         batches.resize(static_cast<size_t>(*recipe.eval.max_batches));
       return batches;
     });
-  trainer.observe(std::make_shared<train::Console>());
+  trainer.observe(std::make_shared<train::Console>(console_options(recipe)));
   const auto result = trainer.run();
   report_exports(recipe, result.final_weights);
   print_result(recipe, result.final_weights.string(), request.common.json);

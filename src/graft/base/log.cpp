@@ -68,12 +68,13 @@ void warning(std::string_view text) { line("warning: ", "\033[33m", text, true);
 void error(std::string_view text) { line("error: ", "\033[31m", text, true); }
 void verbose(std::string_view text) { line("", "", text, state().level == Level::kVerbose); }
 
-void status(std::string_view text) {
+void status(std::string_view text, bool anywhere) {
   State& s = state();
-  if (!stderr_is_terminal() || s.level == Level::kQuiet) return;
+  if (s.level == Level::kQuiet || !(anywhere || stderr_is_terminal())) return;
   const std::lock_guard lock(s.mutex);
   winsize size{};
   const size_t width = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
+  if (text.empty() && s.status_line.empty()) return;
   s.status_line = std::string(text.substr(0, width));
   write_stderr("\r\033[K" + s.status_line);
 }

@@ -20,8 +20,8 @@ void warning(std::string_view line);  ///< "warning: …"; always shown
 void error(std::string_view line);    ///< "error: …"; always shown
 void verbose(std::string_view line);  ///< shown with --verbose; always in the file
 
-/// One line that is redrawn in place on a terminal; a no-op elsewhere. "" clears it.
-void status(std::string_view line);
+/// One line that is redrawn in place on a terminal; a no-op elsewhere unless `anywhere`. "" clears it.
+void status(std::string_view line, bool anywhere = false);
 
 /// Whether stderr is a terminal that takes escape codes (Color::kAuto and NO_COLOR counted).
 bool stderr_is_terminal();

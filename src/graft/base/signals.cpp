@@ -1,9 +1,10 @@
 #include "graft/base/signals.h"
 
 #include <unistd.h>
-#include <csignal>
 
+#include <algorithm>
 #include <atomic>
+#include <csignal>
 
 namespace graft {
 namespace {
@@ -21,14 +22,17 @@ void remember(int number) {
 
 }  // namespace
 
-SignalFlag::SignalFlag() {
+SignalFlag::SignalFlag(const std::vector<std::string>& names) {
   first_signal = 0;
   interrupts = 0;
   struct sigaction action {};
   action.sa_handler = remember;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
-  for (int i = 0; i < 4; ++i) ::sigaction(kSignals[i], &action, &previous[i]);
+  for (int i = 0; i < 4; ++i) {
+    const bool named = std::find(names.begin(), names.end(), signal_name(kSignals[i])) != names.end();
+    ::sigaction(kSignals[i], named ? &action : nullptr, &previous[i]);  // without an action it only tells the handler there is
+  }
 }
 
 SignalFlag::~SignalFlag() {

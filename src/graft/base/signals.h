@@ -1,12 +1,16 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace graft {
 
-/// Turns INT, TERM, USR1 and USR2 into one flag that the training loop reads at step boundaries; the handler does nothing else.
+/// Turns signals (all of INT, TERM, USR1 and USR2, or those named) into one flag that the training loop reads at step boundaries; the
+/// handler does nothing else. What is not named keeps its handler.
 /// A second INT ends the process at once (the user means it). The old handlers come back in the destructor.
 class SignalFlag {
  public:
-  SignalFlag();
+  explicit SignalFlag(const std::vector<std::string>& names = {"INT", "TERM", "USR1", "USR2"});
   ~SignalFlag();
   SignalFlag(const SignalFlag&) = delete;
   SignalFlag& operator=(const SignalFlag&) = delete;

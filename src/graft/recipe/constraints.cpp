@@ -95,9 +95,11 @@ const std::vector<Rule>& rules() {
        "train.stop_when needs evaluation data", "give data.eval, for example data.eval: {split: 0.02}"},
       {"train.stop_when",
        [](const Recipe& r) {
-         return r.was_given("train.stop_when.metric") && !r.train.stop_when.patience && !r.was_given("train.stop_when.patience");
+         return given_any(r, {"train.stop_when.metric", "train.stop_when.min_delta"}) && !r.train.stop_when.patience &&
+                !r.was_given("train.stop_when.patience");
        },
-       "train.stop_when has a metric but no patience", "add train.stop_when.patience: the evaluations to wait for an improvement"},
+       "train.stop_when has a metric or min_delta but no patience",
+       "add train.stop_when.patience: the evaluations to wait for an improvement"},
       {"train.schedule.min_lr", [](const Recipe& r) { return r.train.schedule.min_lr.of(r.train.optimizer.lr) > r.train.optimizer.lr; },
        "train.schedule.min_lr is above the peak train.optimizer.lr", "lower it; 10% means a tenth of the peak"},
       {"train.schedule.decay",
@@ -141,12 +143,6 @@ std::vector<std::string> remarks(const Recipe& recipe) {
   std::vector<std::string> lines;
   for (const Rule& rule : remark_rules()) {
     if (rule.broken(recipe)) lines.push_back(recipe.place_of(rule.key) + ": " + rule.text + " (" + rule.remedy + ")");
-  }
-  Recipe copy = recipe;  // rows hand out mutable fields
-  for (const Key& key : schema_table()) {
-    if (key.state != State::kNoEffect || format_field(key, key.field(&copy)) == default_text(key)) continue;
-    lines.push_back(recipe.place_of(key.path) + ": " + key.path + " has no effect in this version of graft; it acts as " +
-                    default_text(key));
   }
   return lines;
 }

@@ -33,7 +33,6 @@ std::string explain_key(const Key& key) {
   }
   if (!key.later.empty()) text += "  Not in this version: " + join(key.later, ", ") + "\n";
   if (key.state == State::kDefaultOnly) text += "  This version takes only the default.\n";
-  if (key.state == State::kNoEffect) text += "  This version acts as with the default, and says so.\n";
   for (const Key* form : children_of(key.path)) {
     if (form->form) text += "  Or " + key.leaf() + ": {" + form->leaf() + ": …}, " + describe_type(*form) + ". " + form->doc + "\n";
   }

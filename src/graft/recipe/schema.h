@@ -40,7 +40,6 @@ enum class Kind {
 enum class State {
   kWorks,
   kDefaultOnly,  ///< any other value than the default is refused
-  kNoEffect,     ///< accepted, with a remark when it is not the default
 };
 
 /// Where a row's value lives. std::monostate: nowhere (sections; keys that only steer the reading).
@@ -76,7 +75,6 @@ struct Key {
   Key& one_of(std::vector<std::string> values) { return choices = std::move(values), *this; }
   Key& not_yet(std::vector<std::string> values) { return later = std::move(values), *this; }
   Key& default_only() { return state = State::kDefaultOnly, *this; }
-  Key& no_effect_yet() { return state = State::kNoEffect, *this; }
   Key& spelled(std::map<std::string, std::string> other) { return aliases = std::move(other), *this; }
   Key& range(double low, double high = std::numeric_limits<double>::infinity()) { return least = low, most = high, *this; }
   Key& above(double low, double high = std::numeric_limits<double>::infinity()) {

@@ -76,8 +76,7 @@ std::vector<Key> rows_of_the_run() {
           .outside_identity()
           .also({"save_total_limit"}),
       Key("checkpoint.on_signal", Kind::kTextList, at<&Recipe::checkpoint, &CheckpointSection::on_signal>,
-          "Signals that save after the running step and end with exit code 75.")
-          .no_effect_yet()
+          "Signals that save after the running step and end with exit code 75; the others act as the system has them.")
           .one_of({"INT", "TERM", "USR1", "USR2"})
           .outside_identity(),
       Key("checkpoint.test_first", Kind::kBool, at<&Recipe::checkpoint, &CheckpointSection::test_first>,
@@ -96,13 +95,12 @@ std::vector<Key> rows_of_the_run() {
           .also({"logging_steps", "log_interval", "log_every_n_steps"}),
       Key("log.to", Kind::kTextList, at<&Recipe::log, &LogSection::to>,
           "Where rows go: the console, metrics.jsonl, TensorBoard event files.")
-          .no_effect_yet()
           .one_of({"console", "jsonl", "tensorboard"})
           .not_yet({"wandb", "mlflow"})
           .outside_identity()
           .also({"report_to"}),
-      Key("log.progress", Kind::kChoice, at<&Recipe::log, &LogSection::progress>, "auto: a bar on a terminal, plain lines elsewhere.")
-          .no_effect_yet()
+      Key("log.progress", Kind::kChoice, at<&Recipe::log, &LogSection::progress>,
+          "auto: a bar on a terminal, plain lines elsewhere. log.txt has the lines in any case.")
           .one_of({"auto", "bar", "lines", "none"})
           .outside_identity(),
 

@@ -148,8 +148,7 @@ std::vector<Key> rows_of_the_training() {
           .range(1, 1e9)
           .also({"early_stopping_patience", "early_stopping_steps"}),
       Key("train.stop_when.min_delta", Kind::kNumber, at<&Recipe::train, &TrainSection::stop_when, &StopWhenSection::min_delta>,
-          "Smallest change that counts as improvement.")
-          .no_effect_yet()
+          "An improvement no larger than this does not count towards patience.")
           .range(0),
   };
 }

@@ -1,0 +1,211 @@
+#include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+
+#include <iostream>
+
+#include "graft/ops/norm_gated_mlp.h"
+#include "graft/ops/norm_linears.h"
+#include "ops/support.h"
+
+/// norm_linears and norm_gated_mlp against the formula in float64 through plain autograd, with explicit W + scale · B·A. The same cases run
+/// on a GPU when there is one (and the build has kernels).
+using namespace graft;
+using namespace graft::testing;
+
+namespace {
+
+constexpr double kEpsilon = 1e-5;
+
+/// Stands for adapters/: weights registered here count as adapted.
+struct Adapted {
+  at::Tensor weight;
+  std::vector<ops::LoraTerm> terms;
+};
+std::vector<Adapted> adapted;
+
+std::optional<ops::LinearOperand> read_operand(const at::Tensor& weight, const at::Tensor& /*x*/, bool* is_adapted) {
+  for (const Adapted& entry : adapted) {
+    if (!entry.weight.is_same(weight)) continue;
+    *is_adapted = true;
+    return ops::LinearOperand{std::make_shared<ops::DenseWeight>(weight), {}, entry.terms};
+  }
+  return std::nullopt;
+}
+
+std::vector<at::Device> devices() {
+  if (at::globalContext().hasCUDA() && at::detail::getCUDAHooks().getNumGPUs() > 0) return {at::kCPU, at::Device(at::kCUDA, 0)};
+  static const bool said = (std::cout << "fused blocks: no GPU here, the CPU half runs alone\n", true);
+  return said ? std::vector<at::Device>{at::kCPU} : std::vector<at::Device>{};
+}
+
+/// A case: plain tensors, and the trained ones among them.
+struct Case {
+  at::Tensor x, delta, norm;
+  std::vector<at::Tensor> weights, a, b;  // one Linear each: gate, up, down (or q, k, v)
+  std::vector<double> scales;
+  std::vector<at::Tensor> masks;
+  at::Device device = at::kCPU;
+
+  std::vector<at::Tensor> leaves() const {
+    std::vector<at::Tensor> all{x, delta};
+    all.insert(all.end(), a.begin(), a.end());
+    all.insert(all.end(), b.begin(), b.end());
+    return all;
+  }
+};
+
+Case make_case(at::Device device, at::ScalarType dtype, bool dropout, bool one_scale, int64_t width, int64_t wide, bool mlp) {
+  Case c;
+  c.device = device;
+  uint64_t seed = 10;
+  const auto normal = [&](at::IntArrayRef shape, double size) { return (seeded_normal(shape, at::kFloat, seed++) * size).to(device); };
+  c.x = normal({2, 5, width}, 1).to(dtype).requires_grad_(true);
+  c.delta = normal({2, 5, width}, 0.5).to(dtype).requires_grad_(true);
+  c.norm = (normal({width}, 0.1) + 1).to(dtype);
+  const std::vector<std::pair<int64_t, int64_t>> shapes =
+      mlp ? std::vector<std::pair<int64_t, int64_t>>{{wide, width}, {wide, width}, {width, wide}}
+          : std::vector<std::pair<int64_t, int64_t>>{{wide, width}, {width, width}, {width, width}};
+  for (size_t i = 0; i < 3; ++i) {
+    const auto [out, in] = shapes[i];
+    const int64_t rank = 3 + static_cast<int64_t>(i);
+    c.weights.push_back(normal({out, in}, 1 / std::sqrt(static_cast<double>(in))).to(dtype));
+    c.a.push_back(normal({rank, in}, 0.2).requires_grad_(true));
+    c.b.push_back(normal({out, rank}, 0.2).requires_grad_(true));
+    c.scales.push_back(one_scale ? 2.0 : 0.5 + static_cast<double>(i));
+    c.masks.push_back(dropout ? normal({2, 5, in}, 1).gt(-0.5) : at::Tensor());
+    adapted.push_back({c.weights[i], {{c.a[i], c.b[i], c.scales[i], c.masks[i], dropout ? 0.7 : 1.0}}});
+  }
+  return c;
+}
+
+/// x·Wᵀ + scale · (drop(x)·Aᵀ)·Bᵀ in float64.
+at::Tensor oracle_linear(const Case& c, const std::vector<at::Tensor>& leaves, size_t i, const at::Tensor& x) {
+  const at::Tensor kept = c.masks[i].defined() ? x * c.masks[i].to(at::kDouble) / 0.7 : x;
+  return x.matmul(c.weights[i].to(at::kDouble).t()) + kept.matmul(leaves[2 + i].t()).matmul(leaves[5 + i].t()) * c.scales[i];
+}
+
+at::Tensor oracle_norm(const at::Tensor& x, const at::Tensor& weight) {
+  return x * (x.square().mean(-1, true) + kEpsilon).rsqrt() * weight.to(at::kDouble);
+}
+
+at::Tensor oracle_mlp(const Case& c, const std::vector<at::Tensor>& leaves) {
+  const auto sum = leaves[0] + leaves[1], n = oracle_norm(sum, c.norm);
+  const auto gate = oracle_linear(c, leaves, 0, n);
+  return sum + oracle_linear(c, leaves, 2, gate * gate.sigmoid() * oracle_linear(c, leaves, 1, n));
+}
+
+at::Tensor oracle_linears(const Case& c, const std::vector<at::Tensor>& leaves) {
+  const auto n = oracle_norm(leaves[0], c.norm);
+  return at::cat({oracle_linear(c, leaves, 0, n), oracle_linear(c, leaves, 1, n), oracle_linear(c, leaves, 2, n), leaves[0] + leaves[1]},
+                 -1);
+}
+
+at::Tensor fused_mlp(const Case& c, ops::Pass pass = ops::Pass::kFirst) {
+  return ops::norm_gated_mlp(c.x, c.delta, c.norm, kEpsilon, {{c.weights[0], {}}, {c.weights[1], {}}, {c.weights[2], {}}}, pass);
+}
+
+at::Tensor fused_linears(const Case& c) {
+  const auto result = ops::norm_linears(c.x, c.norm, kEpsilon, {{c.weights[0], {}}, {c.weights[1], {}}, {c.weights[2], {}}});
+  auto parts = result.outputs;
+  parts.push_back(result.residual + c.delta);
+  return at::cat(parts, -1);
+}
+
+double size_of(const at::Tensor& tensor) { return tensor.abs().max().item<double>(); }
+
+/// Output and all gradients within `units` roundings of their largest value.
+void compare(const Case& c, const at::Tensor& ours, const std::function<at::Tensor(const std::vector<at::Tensor>&)>& oracle, double units) {
+  std::vector<at::Tensor> leaves;
+  for (const at::Tensor& leaf : c.leaves()) leaves.push_back(leaf.detach().to(at::kDouble).requires_grad_(true));
+  const auto expected = oracle(leaves);
+  const auto dtype = c.x.scalar_type();
+  require_close(ours.detach(), expected.detach(), rounding(dtype, units * size_of(expected.detach())));
+  const auto direction = seeded_normal(expected.sizes(), at::kDouble, 99).to(c.device);
+  torch::autograd::backward({(expected * direction).sum()}, {});
+  torch::autograd::backward({ours}, {direction.to(dtype)});
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    INFO("leaf " << i);
+    REQUIRE(c.leaves()[i].grad().defined());
+    require_close(c.leaves()[i].grad(), leaves[i].grad(), rounding(dtype, units * size_of(leaves[i].grad())));
+  }
+}
+
+struct Reader {
+  Reader() {
+    adapted.clear();
+    ops::register_operand_reader(read_operand);
+  }
+  ~Reader() { ops::register_operand_reader(nullptr); }
+};
+
+}  // namespace
+
+TEST_CASE("the fused blocks equal the formula in float64, forward and backward, with and without dropout", "[ops]") {
+  const Reader reader;
+  for (const at::Device device : devices()) {
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      for (const bool dropout : {false, true}) {
+        for (const bool one_scale : {true, false}) {
+          for (const int64_t width : {16, 13}) {  // 13: rows that no vector load fits
+            INFO(device.str() << " " << dtype << " dropout " << dropout << " one scale " << one_scale << " width " << width);
+            // Roundings add up along the chain (norm, product, activation, product): 24 of them bound the longest path; a GPU's fast
+            // exponential costs a few more in float32.
+            const double units = dtype == at::kFloat ? 96 : 24;
+            const Case mlp = make_case(device, dtype, dropout, one_scale, width, 24, true);
+            compare(
+                mlp, fused_mlp(mlp), [&](const auto& leaves) { return oracle_mlp(mlp, leaves); }, units);
+            const Case linears = make_case(device, dtype, dropout, one_scale, width, 24, false);
+            compare(
+                linears, fused_linears(linears), [&](const auto& leaves) { return oracle_linears(linears, leaves); }, units);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a gradient-only pass gives the gradients of a full one", "[ops]") {
+  const Reader reader;
+  for (const at::Device device : devices()) {
+    const Case c = make_case(device, at::kFloat, false, true, 16, 24, true);
+    compare(
+        c,
+        [&] {
+          auto full = fused_mlp(c);
+          const auto again = fused_mlp(c, ops::Pass::kGradientOnly);
+          // The value of `full` with the graph of `again`.
+          return again + (full - again).detach();
+        }(),
+        [&](const auto& leaves) { return oracle_mlp(c, leaves); }, 96);
+  }
+}
+
+TEST_CASE("a retained graph gives the same gradients twice", "[ops]") {
+  const Reader reader;
+  for (const at::Device device : devices()) {
+    const Case c = make_case(device, at::kFloat, false, true, 16, 24, true);
+    const auto y = fused_mlp(c).sum();
+    torch::autograd::backward({y}, {}, /*retain_graph=*/true);
+    const auto once = c.a[0].grad().clone();
+    torch::autograd::backward({y}, {});
+    require_close(c.a[0].grad(), once * 2, rounding(at::kFloat, 4 * size_of(once)));
+  }
+}
+
+TEST_CASE("a weight that is trained in place falls back to plain operators and gets its gradient", "[ops]") {
+  const Reader reader;
+  Case c = make_case(at::kCPU, at::kFloat, false, true, 16, 24, true);
+  adapted.clear();
+  c.weights[1].requires_grad_(true);
+  fused_mlp(c).sum().backward();
+  REQUIRE(c.weights[1].grad().defined());
+  REQUIRE_FALSE(c.weights[0].grad().defined());
+}
+
+TEST_CASE("without gradients the fused blocks give the same bits", "[ops]") {
+  const Reader reader;
+  const Case c = make_case(at::kCPU, at::kFloat, false, true, 16, 24, true);
+  const auto with = fused_mlp(c).detach();
+  const at::NoGradGuard no_gradients;
+  REQUIRE(at::equal(fused_mlp(c), with));
+}

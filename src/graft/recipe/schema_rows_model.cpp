@@ -65,8 +65,8 @@ std::vector<Key> rows_of_the_model() {
       Key("quant.skip", Kind::kTextList, at<&Recipe::quant, &QuantSection::skip>,
           "Modules kept in model.dtype: leaf names or globs. The output head, embeddings and norms always are."),
       Key("quant.cache", Kind::kPath, at<&Recipe::quant, &QuantSection::cache>,
-          "Keeps the packed weights so that the second start takes seconds: auto, none or a directory.")
-          .no_effect_yet()
+          "Keeps the packed weights for the next start. Only none works; `graft quantize` writes a packed model directory.")
+          .default_only()
           .outside_identity(),
 
       Key("adapter", Kind::kSection, nullptr, "What is trained."),

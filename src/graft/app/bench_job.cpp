@@ -114,7 +114,9 @@ int run_bench_train_job(const JobRequest& request) {
   check_bench(bench, shape);
   const at::Device device = resolve_device(request.common.device);
   const std::string dtype = request.common.dtype.empty() ? "bf16" : request.common.dtype;
+  const auto memory = bench_memory(shape, bench, device, resolve_dtype(dtype, at::kBFloat16));  // before anything is allocated
   auto decoder = make_bench_base(shape, bench, device, resolve_dtype(dtype, at::kBFloat16));
+  decoder->set_recompute(memory.recompute_every);
   auto adapters = attach_bench_adapter(decoder, bench);
   const auto batches = bench_batches(bench, shape.vocabulary_size);
 
@@ -137,6 +139,8 @@ int run_bench_train_job(const JobRequest& request) {
                          {"step_seconds_p90", times->quantile(0.9)},
                          {"tokens_per_second", tokens_per_second},
                          {"peak_memory_bytes", peak},
+                         {"predicted_peak_memory_bytes", train::plan_memory(memory).total()},
+                         {"recompute_every", memory.recompute_every},
                          {"peak_reserved_bytes", reserved > 0 ? Json(reserved) : Json()},
                          {"start_to_first_step_seconds", times->first_step_ended()},
                          {"gemm_flops_per_second", gemm_rate},

@@ -21,6 +21,7 @@
 namespace graft::app {
 namespace {
 
+constexpr double kFourBitBytes = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // per weight: codes, 8-bit scales, their scales
 constexpr uint64_t kSeed = 42;
 
 constexpr const char* kHead = "lm_head";
@@ -30,7 +31,7 @@ void check_host_memory(const models::DecoderOptions& shape, at::ScalarType dtype
   const auto width = static_cast<double>(at::elementSize(dtype));
   double needed = static_cast<double>(models::parameter_count(shape)) * width;
   for (const auto& [path, size] : models::linear_shapes(shape))
-    if (four_bit && path != kHead) needed -= static_cast<double>(size[0] * size[1]) * (width - 0.52);
+    if (four_bit && path != kHead) needed -= static_cast<double>(size[0] * size[1]) * (width - kFourBitBytes);
   const auto limit = static_cast<double>(models::host_memory_limit());
   if (limit == 0 || needed <= limit) return;
   throw UsageError("the model's weights take " + format_bytes(needed) + " but this machine gives the process " + format_bytes(limit))
@@ -74,16 +75,42 @@ models::Decoder make_bench_base(const models::DecoderOptions& shape, const Bench
   const bool four_bit = options.quant == "nf4";
   if (options.quant != "none" && !four_bit)
     throw UsageError("--quant " + options.quant + ": this version does not train on such a base").hint("use --quant none or nf4");
-  if (options.recompute == "auto")
-    throw UsageError("--recompute auto: this version does not choose by itself what to recompute").hint("use --recompute none or full");
   if (device.is_cpu()) check_host_memory(shape, dtype, four_bit);
   const auto tensors = at::TensorOptions(dtype).device(device);
   const models::WeightlessLinears scope(four_bit);
   models::Decoder decoder(shape, tensors);
   fill_on_device(decoder);
   if (four_bit) quantize_weightless(decoder, tensors);
-  decoder->set_recompute(options.recompute == "full" ? 1 : 0);
   return decoder;
+}
+
+train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device,
+                                 at::ScalarType dtype) {
+  train::MemoryInputs in;
+  in.layers = shape.layers, in.hidden = shape.hidden_size, in.intermediate = shape.intermediate_size;
+  in.heads = shape.attention_heads, in.key_value_heads = shape.key_value_heads, in.head_size = shape.head_size;
+  in.vocabulary = shape.vocabulary_size;
+  in.total_parameters = models::parameter_count(shape);
+  in.dtype_bytes = static_cast<int64_t>(at::elementSize(dtype));
+  in.trainable_bytes = options.adapter_dtype == "fp32" ? 4 : 2;
+  for (const auto& [path, size] : models::linear_shapes(shape)) {
+    if (path == kHead) continue;
+    in.trainable_parameters += options.rank * (size[0] + size[1]);
+    in.ranks_per_layer += options.rank;
+    if (options.dropout > 0) in.dropout_width += size[1];
+    if (options.quant == "none") continue;
+    in.quantized_parameters += size[0] * size[1];
+    in.decoded_bytes = std::max(in.decoded_bytes, size[0] * size[1] * in.dtype_bytes);
+  }
+  in.quantized_bytes = kFourBitBytes;
+  in.ranks_per_layer /= std::max<int64_t>(shape.layers, 1);
+  in.dropout_width /= std::max<int64_t>(shape.layers, 1);
+  in.micro_rows = options.batch, in.length = options.sequence;
+  in.cuda = device.is_cuda();
+  in.recompute_every = options.recompute == "full"   ? 1
+                       : options.recompute == "none" ? 0
+                                                     : train::fitting_recompute(in, memory_for_run(device));
+  return in;
 }
 
 AdapterSet attach_bench_adapter(models::Decoder& decoder, const BenchOptions& options) {

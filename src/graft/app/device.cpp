@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 
 #include <charconv>
@@ -11,6 +12,7 @@
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
+#include "graft/models/host_memory.h"
 #include "graft/models/load.h"
 
 namespace graft::app {
@@ -73,5 +75,12 @@ at::Device resolve_device(const std::string& name) {
 }
 
 at::ScalarType resolve_dtype(const std::string& name, at::ScalarType fallback) { return name.empty() ? fallback : dtype_of(name); }
+
+int64_t memory_for_run(at::Device device) {
+  constexpr double kMargin = 0.93;  // predictions are within 5 %
+  if (device.is_cpu()) return static_cast<int64_t>(kMargin * static_cast<double>(models::host_memory_limit()));
+  const auto [free, total] = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index());
+  return static_cast<int64_t>(kMargin * static_cast<double>(free));
+}
 
 }  // namespace graft::app

@@ -14,4 +14,8 @@ at::Device resolve_device(const std::string& name);
 /// "fp32" | "bf16" | "fp16" (also float32, bfloat16, float16) → the type; "" → fallback. UsageError otherwise.
 at::ScalarType resolve_dtype(const std::string& name, at::ScalarType fallback);
 
+/// Bytes that a training run may plan with on this device: what is free now, less a margin for what a prediction cannot know (fragments,
+/// workspaces). 0 when the system does not say.
+int64_t memory_for_run(at::Device device);
+
 }  // namespace graft::app

@@ -20,6 +20,13 @@ int64_t ranks_per_layer(const std::vector<AdaptedModule>& modules, int64_t layer
   return (sum + layers - 1) / std::max<int64_t>(layers, 1);
 }
 
+// Σ of the input widths in one block, averaged: one byte each of dropout masks per token.
+int64_t widths_per_layer(const std::vector<AdaptedModule>& modules, int64_t layers) {
+  int64_t sum = 0;
+  for (const auto& module : modules) sum += module.in;
+  return (sum + layers - 1) / std::max<int64_t>(layers, 1);
+}
+
 int64_t bytes_of(const std::string& dtype) { return dtype == "fp32" ? 4 : 2; }
 
 train::MemoryInputs memory_inputs(const recipe::Recipe& recipe, const RunData& data, const PlanReport& plan, int64_t ranks, bool cuda) {
@@ -41,12 +48,27 @@ train::MemoryInputs memory_inputs(const recipe::Recipe& recipe, const RunData& d
   in.ranks_per_layer = ranks;
   in.micro_rows = recipe.batch.micro_sequences;
   in.length = recipe.data.packing == "none" ? std::min(data.max_length, data.train->statistics().longest) : data.max_length;
-  in.recompute_every = recipe.memory.checkpointing == "none"   ? 0
-                       : recipe.memory.checkpointing == "full" ? 1
-                                                               : recipe.memory.checkpointing_every;
+  in.micro_batches = std::max<int64_t>(1, recipe.batch.sequences_per_step.value_or(1) / std::max<int64_t>(1, recipe.batch.micro_sequences));
   in.loss_chunk_rows = recipe.memory.loss_chunk.value_or(0);
   in.cuda = cuda;
   return in;
+}
+
+/// What memory.checkpointing comes to.
+int64_t chosen_recompute(const recipe::Recipe& recipe, train::MemoryInputs inputs, int64_t memory, std::vector<std::string>* warnings) {
+  const auto& choice = recipe.memory.checkpointing;
+  if (choice == "none") return 0;
+  if (choice == "full") return 1;
+  if (choice != "auto") return recipe.memory.checkpointing_every;
+  if (memory > 0) return train::fitting_recompute(inputs, memory);
+  const int64_t without = train::plan_memory(inputs).total();
+  inputs.recompute_every = 1;
+  if (without - train::plan_memory(inputs).total() < (int64_t{1} << 30)) return 0;
+  warnings->push_back(
+      "memory.checkpointing: auto is settled when training starts, by the memory that is free then (or by memory.budget); "
+      "this estimate recomputes nothing, with full recompute it is " +
+      format_bytes(static_cast<double>(train::plan_memory(inputs).total())));
+  return 0;
 }
 
 std::string percent(double share) {
@@ -57,7 +79,7 @@ std::string percent(double share) {
 
 }  // namespace
 
-PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cuda) {
+PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cuda, int64_t memory) {
   PlanReport plan;
   plan.warnings = data.warnings;
   const auto& statistics = data.train->statistics();
@@ -74,7 +96,7 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
                            static_cast<double>(std::max<int64_t>(statistics.tokens, 1)));
   plan.max_length = data.max_length;
   plan.total_parameters = models::parameter_count(data.decoder);
-  int64_t ranks = 0;
+  int64_t ranks = 0, dropout_width = 0;
   if (recipe.adapter.type == "full") {
     plan.trainable_parameters = plan.total_parameters;
   } else {
@@ -82,12 +104,16 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
     plan.adapted_modules = static_cast<int64_t>(modules.size());
     for (const auto& module : modules) plan.trainable_parameters += module.parameters();
     ranks = ranks_per_layer(modules, data.decoder.layers);
+    if (recipe.adapter.dropout > 0) dropout_width = widths_per_layer(modules, data.decoder.layers);
     if (!recipe.adapter.modules_to_save.empty())
       plan.warnings.push_back("adapter.modules_to_save: vLLM and llama.cpp refuse adapters with full copies of modules");
   }
   if (plan.supervised_tokens_per_epoch * 100 < plan.tokens_per_epoch)
     plan.warnings.push_back("less than 1 % of the tokens carry loss: is data.train_on what you mean? `graft data inspect` shows them");
-  plan.memory = train::plan_memory(memory_inputs(recipe, data, plan, ranks, cuda));
+  auto inputs = memory_inputs(recipe, data, plan, ranks, cuda);
+  inputs.dropout_width = dropout_width;
+  plan.recompute_every = inputs.recompute_every = chosen_recompute(recipe, inputs, recipe.memory.budget.value_or(memory), &plan.warnings);
+  plan.memory = train::plan_memory(inputs);
   return plan;
 }
 
@@ -102,7 +128,8 @@ void check_budget(const recipe::Recipe& recipe, const PlanReport& plan) {
 Json predicted_json(const PlanReport& plan) {
   Json parts;
   for (const auto& [name, bytes] : plan.memory.parts()) parts[name] = bytes;
-  return {{"predicted_peak_memory_bytes", plan.memory.total()}, {"predicted_memory_parts", parts}};
+  return {
+      {"predicted_peak_memory_bytes", plan.memory.total()}, {"predicted_memory_parts", parts}, {"recompute_every", plan.recompute_every}};
 }
 
 Json plan_json(const recipe::Recipe& recipe, const PlanReport& plan) {

@@ -22,16 +22,18 @@ struct PlanReport {
   int64_t trainable_parameters = 0, total_parameters = 0;
   int64_t adapted_modules = 0;
   train::MemoryPlan memory;
+  int64_t recompute_every = 0;  ///< 0: nothing is recomputed; n: every n-th block
   std::vector<std::string> warnings;
 };
 
-/// RecipeError for targets that match nothing.
-PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cuda);
+/// RecipeError for targets that match nothing. `memory`: bytes the device has for this run, by which `checkpointing: auto` chooses;
+/// memory.budget goes before it; 0 when neither is known: then the plan is the one without recompute and says so.
+PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cuda, int64_t memory = 0);
 
 /// RecipeError when the predicted peak is above memory.budget.
 void check_budget(const recipe::Recipe& recipe, const PlanReport& plan);
 
-/// predicted_peak_memory_bytes and predicted_memory_parts: what report.json keeps beside the measured peak.
+/// predicted_peak_memory_bytes, predicted_memory_parts and recompute_every: what report.json keeps beside the measured peak.
 Json predicted_json(const PlanReport& plan);
 
 /// `plan --json`: everything, with the resolved recipe as YAML text.

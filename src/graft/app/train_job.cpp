@@ -82,7 +82,10 @@ void banner(const recipe::Recipe& recipe, const RunData& data, const PlanReport&
   log::info(recipe.name + ": " + data.decoder.family + ", " + format_count(plan.total_parameters) + " parameters, " +
             format_count(model.trainable_parameters()) + " of them trained, on " + device.str());
   log::info(format_count(plan.train_samples) + " samples, " + format_count(plan.tokens_per_epoch) + " tokens an epoch; " +
-            format_count(plan.steps) + " steps; predicted peak memory " + format_bytes(static_cast<double>(plan.memory.total())));
+            format_count(plan.steps) + " steps; predicted peak memory " + format_bytes(static_cast<double>(plan.memory.total())) +
+            (plan.recompute_every == 0   ? ", nothing recomputed"
+             : plan.recompute_every == 1 ? ", every block recomputed"
+                                         : ", one block in " + std::to_string(plan.recompute_every) + " recomputed"));
 }
 
 int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
@@ -91,7 +94,7 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   const RunData data = load_run_data(recipe);
   recipe.data.template_date = template_date(recipe.data.template_date);
   const at::Device device = resolve_device(recipe.runtime.device);
-  const PlanReport plan = make_plan(recipe, data, device.is_cuda());
+  const PlanReport plan = make_plan(recipe, data, device.is_cuda(), memory_for_run(device));
   check_budget(recipe, plan);
   const auto directory = open_run(recipe);
   if (directory->finished()) {
@@ -104,7 +107,7 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   for (const auto& warning : plan.warnings) log::warning(warning);
   apply_runtime(recipe.runtime);
 
-  const auto model = TrainedModel::make(recipe, data, device);
+  const auto model = TrainedModel::make(recipe, data, device, plan.recompute_every);
   banner(recipe, data, plan, *model, device);
   if (!fs::exists(directory->report())) replace_file(directory->report(), dump_json(predicted_json(plan), 2) + "\n");
   auto options = trainer_options(recipe, plan.steps, plan.steps_per_epoch, data.eval_plan != nullptr, device);

@@ -32,10 +32,7 @@ models::Decoder load_decoder(const recipe::Recipe& recipe, at::Device device) {
   options.dtype = dtype_of(recipe.model.dtype);
   if (recipe.model.init == "random") options.random_seed = derive_seed(static_cast<uint64_t>(recipe.seed), "model");
   options.linears = linear_loader(recipe);
-  auto decoder = load_model(recipe.model.path, options);
-  const auto& memory = recipe.memory;
-  decoder->set_recompute(memory.checkpointing == "none" ? 0 : memory.checkpointing == "full" ? 1 : memory.checkpointing_every);
-  return decoder;
+  return load_model(recipe.model.path, options);
 }
 
 // rank, alpha and the like come from the adapter continued from; a recipe may repeat them but not contradict them.
@@ -99,10 +96,12 @@ void load_into(const train::NamedTensors& parameters, const fs::path& file) {
 
 }  // namespace
 
-std::unique_ptr<TrainedModel> TrainedModel::make(const recipe::Recipe& recipe, const RunData& data, at::Device device) {
+std::unique_ptr<TrainedModel> TrainedModel::make(const recipe::Recipe& recipe, const RunData& data, at::Device device,
+                                                 int64_t recompute_every) {
   auto model = std::make_unique<TrainedModel>();
   model->base_fingerprint_ = model_fingerprint(recipe.model.path, recipe.model.init != "random");
   model->decoder_ = load_decoder(recipe, device);
+  model->decoder_->set_recompute(recompute_every);
   if (recipe.adapter.type == "full") {
     for (const auto& [name, parameter] : all_parameters(*model->decoder_)) parameter.set_requires_grad(true);
   } else {

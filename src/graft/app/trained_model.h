@@ -17,8 +17,8 @@ namespace graft::app {
 /// A recipe's model with what is trained of it: an adapter on a frozen base, or all of its parameters.
 class TrainedModel {
  public:
-  /// Loads (or draws) the weights onto the device and attaches the adapter.
-  static std::unique_ptr<TrainedModel> make(const recipe::Recipe& recipe, const RunData& data, at::Device device);
+  /// Loads (or draws) the weights onto the device and attaches the adapter. `recompute_every`: as models::Decoder::set_recompute.
+  static std::unique_ptr<TrainedModel> make(const recipe::Recipe& recipe, const RunData& data, at::Device device, int64_t recompute_every);
 
   train::LossFunction loss_function(const recipe::Recipe& recipe);
   train::NamedTensors parameters() const;

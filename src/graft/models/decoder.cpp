@@ -55,8 +55,15 @@ std::shared_ptr<const ForwardContext> DecoderImpl::context(const at::Tensor& ids
   int64_t longest = 0;
   if (options_.rope.type == RopeOptions::Type::kDynamic) longest = longest_sequence(result->documents, position_ids, past);
   if (!position_ids.defined()) position_ids = at::arange(past, past + ids.size(1), at::kLong).unsqueeze(0);
-  result->rope = rope_tables(rope_frequencies(options_.rope, options_.head_size, longest), position_ids.to(ids.device()), dtype());
+  result->rope = rope_tables(frequencies(longest, ids.device()), position_ids.to(ids.device()), dtype());
   return result;
+}
+
+RopeFrequencies DecoderImpl::frequencies(int64_t longest, at::Device device) const {
+  if (options_.rope.type == RopeOptions::Type::kDynamic) return rope_frequencies(options_.rope, options_.head_size, longest);
+  if (!frequencies_.inverse.defined()) frequencies_ = rope_frequencies(options_.rope, options_.head_size);
+  frequencies_.inverse = frequencies_.inverse.to(device);
+  return frequencies_;
 }
 
 at::Tensor DecoderImpl::hidden_states(const at::Tensor& ids, const Positions& positions, KeyValueCache* cache) {

@@ -56,7 +56,11 @@ class DecoderImpl : public torch::nn::Module {
  private:
   std::shared_ptr<const ForwardContext> context(const at::Tensor& ids, const Positions& positions, KeyValueCache* cache) const;
 
+  /// The rotary frequencies on `device`; kept between forwards where they do not depend on the length.
+  RopeFrequencies frequencies(int64_t longest, at::Device device) const;
+
   DecoderOptions options_;
+  mutable RopeFrequencies frequencies_;
   DecoderBody model_;
   torch::nn::Linear lm_head_{nullptr};
   int64_t recompute_every_ = 0;

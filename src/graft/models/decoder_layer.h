@@ -65,7 +65,7 @@ class DecoderLayerImpl : public torch::nn::Module {
  public:
   DecoderLayerImpl(const DecoderOptions& decoder, int64_t layer, const at::TensorOptions& options);
   /// `pass`: whether the value returned is read (see ops::recompute).
-  at::Tensor forward(const at::Tensor& input, const ForwardContext& context, ops::Pass pass = ops::Pass::kFirst);
+  at::Tensor forward(const at::Tensor& input, const ForwardContext& context, ops::Pass pass = {});
 
  private:
   RmsNorm input_layernorm_;

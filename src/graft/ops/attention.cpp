@@ -30,6 +30,11 @@ at::Tensor generic(const at::Tensor& query, const at::Tensor& key, const at::Ten
   if (masked) {
     output = at::scaled_dot_product_attention(query.transpose(1, 2), repeat_heads(key, group_size), repeat_heads(value, group_size),
                                               documents.mask(window, query.device()), 0.0, /*is_causal=*/false, scale);
+  } else if (query.scalar_type() == at::kFloat) {
+    // No fused kernel takes float32 with grouped queries: LibTorch would build the length x length matrix.
+    output =
+        at::scaled_dot_product_attention(query.transpose(1, 2), repeat_heads(key, group_size), repeat_heads(value, group_size), {}, 0.0,
+                                         /*is_causal=*/true, scale);
   } else {
     output = at::scaled_dot_product_attention(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), {}, 0.0,
                                               /*is_causal=*/true, scale, /*enable_gqa=*/group_size > 1);

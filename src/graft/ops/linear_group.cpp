@@ -54,13 +54,13 @@ at::Tensor LinearGroup::narrow(const at::Tensor& x, const at::Tensor& stacked) c
   return at::cat(parts, 1);
 }
 
-LinearGroup::LowRank LinearGroup::low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved) const {
+LinearGroup::LowRank LinearGroup::low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved, const at::Tensor& known_p) const {
   LowRank result;
   if (terms_.empty()) return result;
   std::vector<at::Tensor> a;
   for (const Term& term : terms_) a.push_back(term.a);
   result.a = (a.size() == 1 ? a.front() : at::cat(a)).to(x.scalar_type());
-  result.p = narrow(as_matrix(x), result.a);
+  result.p = known_p.defined() ? known_p : narrow(as_matrix(x), result.a);
   for (const Term& term : terms_) result.b.push_back(term.b.to(x.scalar_type()));
   if (saved != nullptr) {
     saved->insert(saved->end(), {result.p, result.a});
@@ -113,7 +113,7 @@ at::Tensor LinearGroup::forward_onto(const at::Tensor& addend, const at::Tensor&
   return forward(x, LinearForm::kMatmul, saved).front().add_(addend);
 }
 
-void LinearGroup::save_again(const at::Tensor& x, std::vector<at::Tensor>* saved) const { low_rank(x, saved); }
+void LinearGroup::save_again(const at::Tensor& p, const at::Tensor& x, std::vector<at::Tensor>* saved) const { low_rank(x, saved, p); }
 
 bool LinearGroup::needs_input(const std::vector<bool>& wanted_factors) const {
   for (size_t t = 0; t < terms_.size(); ++t)

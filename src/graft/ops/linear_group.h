@@ -40,8 +40,9 @@ class LinearGroup : public torch::CustomClassHolder {
   std::vector<at::Tensor> forward(const at::Tensor& x, LinearForm form, std::vector<at::Tensor>* saved) const;
   /// The one operand's y + addend, x [T, in], addend [T, out].
   at::Tensor forward_onto(const at::Tensor& addend, const at::Tensor& x, std::vector<at::Tensor>* saved) const;
-  /// Only what backward takes, for running a forward again whose result nobody reads.
-  void save_again(const at::Tensor& x, std::vector<at::Tensor>* saved) const;
+  /// Only what backward takes, for running a forward again whose result nobody reads. `p`: the first of what forward saved, or undefined:
+  /// then it is computed from x; else only x's dtype is looked at.
+  void save_again(const at::Tensor& p, const at::Tensor& x, std::vector<at::Tensor>* saved) const;
 
   /// Whether factor_gradients needs x: some A is trained.
   bool needs_input(const std::vector<bool>& wanted_factors) const;
@@ -73,7 +74,7 @@ class LinearGroup : public torch::CustomClassHolder {
     at::Tensor p, a;
     std::vector<at::Tensor> b;
   };
-  LowRank low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved) const;
+  LowRank low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved, const at::Tensor& known_p = {}) const;
   at::Tensor narrow(const at::Tensor& x, const at::Tensor& stacked) const;
   at::Tensor low_rank_first(size_t operand, const at::Tensor& x, const LowRank& terms, const at::Tensor& addend) const;
 

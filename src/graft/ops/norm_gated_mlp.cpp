@@ -41,13 +41,19 @@ Forward run(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& norm
   result.gate = wide[0];
   result.up = wide[1];
   wide.clear();
-  const auto product = elementwise::swiglu(result.gate, result.up);
-  if (call.pass == Pass::kFirst) {
-    result.output = call.down.forward_onto(result.normalised.sum, product, saved_down);
-  } else {
-    call.down.save_again(product, saved_down);
-    result.output = at::empty_like(result.normalised.sum);
+  if (!call.pass.gradient_only) {
+    variable_list low_rank;
+    const auto product = elementwise::swiglu(result.gate, result.up);
+    result.output = call.down.forward_onto(result.normalised.sum, product, &low_rank);
+    if (call.pass.kept != nullptr && !low_rank.empty()) call.pass.kept->push_back(low_rank.front());
+    if (saved_down != nullptr) *saved_down = std::move(low_rank);
+    return result;
   }
+  if (call.pass.kept != nullptr && call.pass.kept->size() == 1)
+    call.down.save_again(call.pass.kept->front(), result.gate, saved_down);
+  else
+    call.down.save_again({}, elementwise::swiglu(result.gate, result.up), saved_down);
+  result.output = at::empty_like(result.normalised.sum);
   return result;
 }
 

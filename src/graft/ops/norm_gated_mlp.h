@@ -20,9 +20,9 @@ struct GatedMlpParameters {
 ///
 /// Weights may be plain or adapted (see look_through). Values are those of the plain operators in this order. Kept for backward: r, one
 /// reciprocal root per row, gate(n), up(n) and the low-rank products; n and the product are computed again. On a GPU backward writes its
-/// large intermediates over gate(n) and up(n), unless the graph is retained. Falls back as norm_linears does. In a pass whose result nobody
-/// reads (Pass::kGradientOnly) the down projection is left out and y is not computed.
+/// large intermediates over gate(n) and up(n), unless the graph is retained. Falls back as norm_linears does. In a gradient-only pass the
+/// down projection is left out: y is not computed, and its low-rank product is the one the first pass kept.
 at::Tensor norm_gated_mlp(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& norm_weight, double epsilon,
-                          const GatedMlpParameters& mlp, Pass pass = Pass::kFirst);
+                          const GatedMlpParameters& mlp, Pass pass = {});
 
 }  // namespace graft::ops

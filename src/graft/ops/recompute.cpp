@@ -37,6 +37,7 @@ std::vector<RecomputeRestore> capture_contexts() {
 struct Rerun : torch::CustomClassHolder {
   Block block;
   std::vector<RecomputeRestore> contexts;
+  std::vector<at::Tensor> kept;
   bool input_needs_gradient = false;
 };
 
@@ -48,7 +49,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
     rerun->contexts = capture_contexts();
     context->save_for_backward({input});
     context->saved_data["rerun"] = c10::IValue::make_capsule(rerun);
-    return rerun->block(input, Pass::kFirst);  // apply() has switched gradients off
+    return rerun->block(input, {false, &rerun->kept});  // apply() has switched gradients off
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -60,7 +61,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
       std::vector<std::shared_ptr<void>> guards;
       for (const auto& restore : rerun->contexts) guards.push_back(restore());
       const at::AutoGradMode with_gradients(true);
-      output = rerun->block(input, Pass::kGradientOnly);
+      output = rerun->block(input, {true, &rerun->kept});
     }
     if (output.requires_grad()) torch::autograd::backward({output}, {gradients[0]});
     return {input.grad(), at::Tensor(), at::Tensor()};
@@ -70,7 +71,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
 }  // namespace
 
 at::Tensor recompute(Block block, const at::Tensor& input) {
-  if (!at::GradMode::is_enabled()) return block(input, Pass::kFirst);
+  if (!at::GradMode::is_enabled()) return block(input, {});
   auto rerun = c10::make_intrusive<Rerun>();
   rerun->block = std::move(block);
   const auto anchor = at::empty({0}, input.options()).requires_grad_(true);

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace graft::ops {
 
@@ -15,9 +16,12 @@ namespace graft::ops {
 /// The block must own what it captures (it runs again after the caller has returned) and must not change anything in place.
 /// Peak memory: one input per block, plus one block's activations during backward.
 ///
-/// The second run is told that it is one (kGradientOnly): nobody reads the value it returns, so the block may leave out the work that only
-/// that value needs.
-enum class Pass { kFirst, kGradientOnly };
+/// The block is told which run it is in: nobody reads the value the second one returns, so it may leave out the work that only that value
+/// needs; and what is small but dear it may put into `kept` in the first run and find there in the second.
+struct Pass {
+  bool gradient_only = false;               ///< the second run
+  std::vector<at::Tensor>* kept = nullptr;  ///< null outside of recompute
+};
 at::Tensor recompute(std::function<at::Tensor(const at::Tensor&, Pass)> block, const at::Tensor& input);
 
 /// What else a block's result depends on, such as the position of a dropout stream. `capture` is called when a block first runs

@@ -176,7 +176,7 @@ struct TrainSection {
 };
 
 struct MemorySection {
-  std::string checkpointing = "full";  ///< activation checkpointing: none | full | every (then checkpointing_every) | selective
+  std::string checkpointing = "auto";  ///< activation checkpointing: auto | none | full | every (then checkpointing_every)
   int64_t checkpointing_every = 1;     ///< recompute every N-th layer
   bool offload_activations = false;
   std::optional<int64_t> loss_chunk;  ///< tokens per piece of the output head; nullopt: auto

@@ -6,8 +6,9 @@ std::vector<Key> rows_of_the_run() {
   return {
       Key("memory", Kind::kSection, nullptr, "Memory against time."),
       Key("memory.checkpointing", Kind::kChoice, at<&Recipe::memory, &MemorySection::checkpointing>,
-          "Activations recomputed in backward: none (fastest), full (least memory), or {every: N} for each N-th layer.")
-          .one_of({"none", "full"})
+          "Activations recomputed in backward: none (fastest), full (least memory), {every: N} for each N-th layer, or auto: as few "
+          "layers as the device's free memory (or memory.budget) allows.")
+          .one_of({"auto", "none", "full"})
           .not_yet({"selective"})
           .also({"gradient_checkpointing", "enable_activation_checkpointing", "activation_checkpointing"}),
       Key("memory.checkpointing.every", Kind::kInteger, at<&Recipe::memory, &MemorySection::checkpointing_every>,

@@ -7,27 +7,37 @@ namespace {
 
 constexpr int64_t kMebibyte = int64_t{1} << 20;
 
+/// As ops::linear_cross_entropy chooses.
 int64_t chunk_rows(const MemoryInputs& in) {
-  if (in.loss_chunk_rows > 0) return in.loss_chunk_rows;
-  const int64_t budget = (in.cuda ? 256 : 64) * kMebibyte;  // ops/linear_cross_entropy.h
-  return std::max<int64_t>(budget / (std::max<int64_t>(in.vocabulary, 1) * 4), 16);
+  const int64_t vocabulary = std::max<int64_t>(in.vocabulary, 1), tokens = std::max<int64_t>(in.micro_rows * in.length, 1);
+  int64_t rows = in.loss_chunk_rows;
+  if (rows == 0 && in.cuda) rows = std::max<int64_t>(512 * kMebibyte / (vocabulary * in.dtype_bytes) / 128 * 128, 128);
+  if (rows == 0) rows = std::max<int64_t>(64 * kMebibyte / (vocabulary * 4), 16);
+  return std::min(rows, tokens);
 }
 
-int64_t activation_bytes(const MemoryInputs& in) {
-  const int64_t b = in.dtype_bytes, tokens = in.micro_rows * in.length;
-  const int64_t query = in.heads * in.head_size, key = in.key_value_heads * in.head_size;
-  const int64_t block = b * (4 * in.hidden + 2 * query + 2 * key + 3 * in.intermediate) + 4 * in.heads + 4 * in.ranks_per_layer;
-  const int64_t recomputed = in.recompute_every > 0 ? in.layers / in.recompute_every : 0;
-  const int64_t kept = in.layers - recomputed;
-  const int64_t in_flight = b * (2 * in.hidden + 3 * in.intermediate) + 3 * b * in.hidden + (recomputed > 0 ? block : 0);
-  return tokens * (kept * block + recomputed * b * in.hidden + in_flight);
+int64_t recomputed_blocks(const MemoryInputs& in) { return in.recompute_every > 0 ? in.layers / in.recompute_every : 0; }
+
+/// One block's activations for one token.
+int64_t block_bytes(const MemoryInputs& in) {
+  const int64_t query = in.heads * in.head_size;
+  // A GPU's float32 attention takes keys and values repeated for their group (ops/attention.cpp).
+  const int64_t key = in.cuda && in.dtype_bytes == 4 ? query : in.key_value_heads * in.head_size;
+  const int64_t wide = 2 * in.hidden + 2 * query + 2 * key + 2 * in.intermediate + (in.full ? 2 * in.hidden + in.intermediate : 0);
+  return in.dtype_bytes * (wide + in.ranks_per_layer) + 4 * in.heads + 8 + in.dropout_width;
+}
+
+/// What one block's backward holds besides activations, for one token.
+int64_t in_flight_bytes(const MemoryInputs& in) {
+  if (!in.cuda) return in.dtype_bytes * (4 * in.intermediate + 2 * in.hidden);
+  return in.dtype_bytes * (in.hidden + std::max(in.intermediate, 2 * in.hidden));
 }
 
 }  // namespace
 
 std::vector<std::pair<std::string, int64_t>> MemoryPlan::parts() const {
   return {{"weights", weights},         {"adapter", adapter},       {"gradients", gradients}, {"optimizer", optimizer},
-          {"activations", activations}, {"loss_chunk", loss_chunk}, {"runtime", runtime}};
+          {"activations", activations}, {"loss_chunk", loss_chunk}, {"backward", backward},   {"runtime", runtime}};
 }
 
 MemoryPlan plan_memory(const MemoryInputs& in) {
@@ -35,15 +45,26 @@ MemoryPlan plan_memory(const MemoryInputs& in) {
   const bool narrow = in.trainable_bytes < 4;
   plan.weights = static_cast<int64_t>(static_cast<double>(in.quantized_parameters) * in.quantized_bytes) +
                  (in.total_parameters - in.quantized_parameters) * in.dtype_bytes;
-  plan.adapter = in.full ? 0 : in.trainable_parameters * in.trainable_bytes;
-  plan.gradients = in.trainable_parameters * (in.trainable_bytes + (narrow && in.full ? 4 : 0));
+  const int64_t copies = !in.full && in.trainable_bytes > in.dtype_bytes ? in.dtype_bytes : 0;
+  plan.adapter = in.full ? 0 : in.trainable_parameters * (in.trainable_bytes + copies);
+  if (in.full || in.micro_batches > 1) plan.gradients = in.trainable_parameters * (in.trainable_bytes + (narrow && in.full ? 4 : 0));
   const int64_t moment_bytes = narrow && !in.full ? in.trainable_bytes : 4;
   plan.optimizer = in.trainable_parameters * (2 * moment_bytes + (narrow && in.full ? 4 : 0));
-  plan.activations = activation_bytes(in);
-  const int64_t rows = std::min(chunk_rows(in), std::max<int64_t>(in.micro_rows * in.length, 1));
-  plan.loss_chunk = rows * in.vocabulary * (in.dtype_bytes < 4 ? in.dtype_bytes * 2 + 8 : 8);
-  plan.runtime = (in.cuda ? 64 : 150) * kMebibyte + in.decoded_bytes;
+  const int64_t tokens = in.micro_rows * in.length, recomputed = recomputed_blocks(in);
+  plan.activations = tokens * ((in.layers - recomputed) * block_bytes(in) + recomputed * in.dtype_bytes * in.hidden);
+  plan.loss_chunk = chunk_rows(in) * in.vocabulary * (in.cuda ? in.dtype_bytes : 8) + 3 * tokens * in.dtype_bytes * in.hidden;
+  const int64_t backward = tokens * (in_flight_bytes(in) + (recomputed > 0 ? block_bytes(in) : 0)) + in.decoded_bytes;
+  plan.backward = std::max<int64_t>(backward - plan.loss_chunk, 0);
+  plan.runtime = (in.cuda ? 64 : 150) * kMebibyte;
   return plan;
+}
+
+int64_t fitting_recompute(MemoryInputs inputs, int64_t budget) {
+  for (const int64_t every : {0, 8, 4, 3, 2}) {
+    inputs.recompute_every = every;
+    if (plan_memory(inputs).total() <= budget) return every;
+  }
+  return 1;
 }
 
 }  // namespace graft::train

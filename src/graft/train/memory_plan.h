@@ -24,8 +24,11 @@ struct MemoryInputs {
   int64_t trainable_bytes = 4;  ///< of one trainable parameter
   int64_t ranks_per_layer = 0;  ///< Σ over the adapted Linears of one block of their rank (7 targets of rank 16: 112)
 
+  int64_t dropout_width = 0;  ///< with dropout: Σ of the input widths of one block's adapted Linears (a mask byte each), else 0
+
   // The micro-batch and how it is run.
   int64_t micro_rows = 1, length = 0;
+  int64_t micro_batches = 1;    ///< of one optimizer step
   int64_t recompute_every = 0;  ///< 0: keep all activations; n: recompute every n-th block
   int64_t loss_chunk_rows = 0;  ///< 0: as ops::linear_cross_entropy chooses
   bool cuda = false;
@@ -33,8 +36,8 @@ struct MemoryInputs {
 
 /// Predicted peak, bytes, by what it is spent on.
 struct MemoryPlan {
-  int64_t weights = 0, adapter = 0, gradients = 0, optimizer = 0, activations = 0, loss_chunk = 0, runtime = 0;
-  int64_t total() const { return weights + adapter + gradients + optimizer + activations + loss_chunk + runtime; }
+  int64_t weights = 0, adapter = 0, gradients = 0, optimizer = 0, activations = 0, loss_chunk = 0, backward = 0, runtime = 0;
+  int64_t total() const { return weights + adapter + gradients + optimizer + activations + loss_chunk + backward + runtime; }
   /// (name, bytes) in a fixed order, for `plan --json`'s parts.
   std::vector<std::pair<std::string, int64_t>> parts() const;
 };
@@ -43,18 +46,23 @@ struct MemoryPlan {
 /// k = key_value_heads·head_size, and r = ranks_per_layer:
 ///
 ///   weights      quantized_parameters·quantized_bytes + the rest·b
-///   adapter      trainable·trainable_bytes                (0 when full: they are the weights)
-///   gradients    trainable·trainable_bytes                (and 4 bytes each for float32 copies of lower-precision ones at the update)
+///   adapter      trainable·trainable_bytes (0 when full: they are the weights), and their copies in the compute dtype
+///   gradients    trainable·trainable_bytes (and 4 bytes each for float32 copies of lower-precision ones at the update) when full or when a
+///                step has several micro-batches; with one, they arrive while activations leave and do not raise the peak
 ///   optimizer    trainable·8 (two float32 moments) + trainable·4 when a float32 master is kept (trainable_bytes < 4 and full)
-///   activations  per kept block, per token: b·(4h + 2q + 2k + 3f) + 4·heads + 4r   block input, both norms' outputs and the second
-///   residual;
-///                query, key, value and attention output; gate, up and their product; log-sum-exp; A's outputs.
-///                A recomputed block keeps its input only (b·h); one whole block is alive during its backward.
-///                Plus in flight in backward: b·(2h + 3f) per token, and the last hidden state with its gradient: 3·b·h.
-///   loss_chunk   rows·vocabulary·(4 + b, and 4 more when b < 4): logits, their float32 copy, probabilities (and the narrow gradient)
+///   activations  per kept block, per token: b·(2h + 2q + 2k + 2f) + 4·heads + 8 + b·r + dropout_width: input, second residual; query, key,
+///   value and
+///                attention output; gate and up; log-sum-exp, reciprocal roots, A's outputs, masks. Full fine-tuning keeps both norms'
+///                outputs and the gated product as well: b·(2h + f) more. A recomputed block keeps its input (b·h).
+///   loss_chunk   rows·vocabulary·b on a GPU, ·8 on a CPU (logits and probabilities), and three last hidden states: 3·b·h per token
+///   backward     by how much the first block's backward exceeds the loss: b·(h + max(f, 2h)) per token on a GPU (gradients lie over gate
+///                and up), b·(4f + 2h) on a CPU; a recomputed block's activations; decoded_bytes
 ///   runtime      CPU: the process with LibTorch before any tensor, and what the math libraries keep; GPU: cuBLAS workspaces and the
-///                allocator's rounding (its peak of allocated bytes is what is measured, the context is not in it).
-///                Plus decoded_bytes.
+///                allocator's rounding (its peak of allocated bytes is what is measured, the context is not in it)
 MemoryPlan plan_memory(const MemoryInputs& inputs);
+
+/// The least recompute that fits: 0 (none) when the plan without any stays within `budget` bytes, else the largest n of 8, 4, 3, 2 and 1
+/// for which recomputing every n-th block does; 1 when nothing fits. `inputs.recompute_every` is not looked at.
+int64_t fitting_recompute(MemoryInputs inputs, int64_t budget);
 
 }  // namespace graft::train

@@ -105,3 +105,12 @@ TEST_CASE("as little is recomputed as the budget allows", "[train]") {
   in.recompute_every = 2;
   CHECK(fitting_recompute(in, plan_memory(in).total()) == 2);
 }
+
+TEST_CASE("a CUDA graph is recorded only where its memory fits beside that of other steps", "[train]") {
+  auto in = llama_8b();
+  const auto plan = plan_memory(in);
+  const int64_t both = plan.total() + plan.activations + plan.loss_chunk + plan.backward;
+  CHECK(graph_tokens(plan, 0, both - 1) == 0);
+  CHECK(graph_tokens(plan, 0, both) > 1000000);
+  CHECK(graph_tokens(plan, 1, both) == 4096);  // least memory was asked for: small steps only
+}

@@ -114,6 +114,7 @@ int run_bench_train_job(const JobRequest& request) {
   check_bench(bench, shape);
   const at::Device device = resolve_device(request.common.device);
   const std::string dtype = request.common.dtype.empty() ? "bf16" : request.common.dtype;
+  const int64_t room = memory_for_run(device);
   const auto memory = bench_memory(shape, bench, device, resolve_dtype(dtype, at::kBFloat16));  // before anything is allocated
   auto decoder = make_bench_base(shape, bench, device, resolve_dtype(dtype, at::kBFloat16));
   decoder->set_recompute(memory.recompute_every);
@@ -121,7 +122,12 @@ int run_bench_train_job(const JobRequest& request) {
   const auto batches = bench_batches(bench, shape.vocabulary_size);
 
   const auto times = std::make_shared<StepTimes>(bench.warmup);
-  auto options = train::TrainerOptions(bench.warmup + bench.steps).learning_rate(1e-4).device(device).handle_signals(false);
+  auto options = train::TrainerOptions(bench.warmup + bench.steps)
+                     .learning_rate(1e-4)
+                     .device(device)
+
+                     .handle_signals(false);
+  if (bench.dropout == 0) options.cuda_graph_tokens(train::graph_tokens(train::plan_memory(memory), memory.recompute_every, room));
   train::Trainer trainer(
       decoder_loss(decoder, 0), adapters.named_parameters(), [&batches](int64_t) { return batches; }, options);
   trainer.set_training_with([&decoder](bool on) { decoder->train(on); }).observe(times);

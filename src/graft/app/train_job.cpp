@@ -94,7 +94,8 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   const RunData data = load_run_data(recipe);
   recipe.data.template_date = template_date(recipe.data.template_date);
   const at::Device device = resolve_device(recipe.runtime.device);
-  const PlanReport plan = make_plan(recipe, data, device.is_cuda(), memory_for_run(device));
+  const int64_t memory = memory_for_run(device);
+  const PlanReport plan = make_plan(recipe, data, device.is_cuda(), memory);
   check_budget(recipe, plan);
   const auto directory = open_run(recipe);
   if (directory->finished()) {
@@ -111,6 +112,8 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   banner(recipe, data, plan, *model, device);
   if (!fs::exists(directory->report())) replace_file(directory->report(), dump_json(predicted_json(plan), 2) + "\n");
   auto options = trainer_options(recipe, plan.steps, plan.steps_per_epoch, data.eval_plan != nullptr, device);
+  if (recipe.adapter.dropout == 0)
+    options.cuda_graph_tokens(train::graph_tokens(plan.memory, plan.recompute_every, recipe.memory.budget.value_or(memory)));
   options.identity({recipe::identity_hash(recipe), data.train->fingerprint(), model->base_fingerprint()});
 
   train::Trainer trainer(

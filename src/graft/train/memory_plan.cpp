@@ -1,6 +1,7 @@
 #include "graft/train/memory_plan.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace graft::train {
 namespace {
@@ -65,6 +66,11 @@ int64_t fitting_recompute(MemoryInputs inputs, int64_t budget) {
     if (plan_memory(inputs).total() <= budget) return every;
   }
   return 1;
+}
+
+int64_t graph_tokens(const MemoryPlan& plan, int64_t recompute_every, int64_t memory) {
+  if (plan.total() + plan.activations + plan.loss_chunk + plan.backward > memory) return 0;
+  return recompute_every == 0 ? std::numeric_limits<int64_t>::max() : 4096;
 }
 
 }  // namespace graft::train

@@ -65,4 +65,9 @@ MemoryPlan plan_memory(const MemoryInputs& inputs);
 /// for which recomputing every n-th block does; 1 when nothing fits. `inputs.recompute_every` is not looked at.
 int64_t fitting_recompute(MemoryInputs inputs, int64_t budget);
 
+/// Most tokens of a step that is worth recording as a CUDA graph: 4096 (beyond, the host keeps up) where blocks are recomputed, because a
+/// graph keeps the gradients' memory; any number where none is; 0 when the device has no room for the activations of the graph beside those
+/// of steps of other shapes. `recompute_every` as in MemoryInputs.
+int64_t graph_tokens(const MemoryPlan& plan, int64_t recompute_every, int64_t memory);
+
 }  // namespace graft::train

@@ -38,7 +38,10 @@ bool StepOutcome::finite() const { return std::isfinite(loss) && std::isfinite(g
 
 OptimizerStep::OptimizerStep(const LossFunction& model, AdamW& optimizer, const TrainerOptions& options, const Peers& peers,
                              std::function<void(int64_t, int64_t)> before_micro_batch)
-    : model_(model), optimizer_(optimizer), options_(options), peers_(peers), before_micro_batch_(std::move(before_micro_batch)) {}
+    : model_(model), optimizer_(optimizer), options_(options), peers_(peers), before_micro_batch_(std::move(before_micro_batch)) {
+  if (options.cuda_graph_tokens() > 0 && options.device().is_cuda() && peers.size == 1 && !before_micro_batch_)
+    graphed_.emplace(model_, optimizer_.parameters(), options.device(), options.cuda_graph_tokens());
+}
 
 StepOutcome OptimizerStep::run(int64_t step, const data::StepBatches& batches, bool stop_asked) {
   auto facts = accumulate(step, batches);  // [loss, stop]
@@ -70,13 +73,21 @@ at::Tensor OptimizerStep::accumulate(int64_t step, const data::StepBatches& batc
     if (batch.supervised_tokens == 0) continue;
     seed_generators(step, i);
     if (before_micro_batch_) before_micro_batch_(step, i);
-    const auto result = model_(batch);
-    (result.loss_sum / step_tokens).backward();
-    const auto detached = result.loss_sum.detach();
+    const auto detached = run_micro_batch(batch, step_tokens, count == 1);
     micro_losses_.emplace_back(i, detached);
     loss.add_(detached.to(at::kDouble) / step_tokens);
   }
   return at::stack({loss, at::zeros_like(loss)});
+}
+
+at::Tensor OptimizerStep::run_micro_batch(const DeviceBatch& batch, double step_tokens, bool only_one) {
+  if (graphed_ && only_one) {
+    const auto loss_sum = graphed_->run(batch, step_tokens);
+    if (loss_sum) return *loss_sum;
+  }
+  const auto result = model_(batch);
+  (result.loss_sum / step_tokens).backward();
+  return result.loss_sum.detach();
 }
 
 void OptimizerStep::seed_generators(int64_t step, int64_t micro_batch) const {

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "graft/data/batch.h"
+#include "graft/train/graphed_backward.h"
 #include "graft/train/trainer.h"
 
 namespace graft::train {
@@ -30,6 +32,8 @@ class OptimizerStep {
 
  private:
   at::Tensor accumulate(int64_t step, const data::StepBatches& batches);
+  /// The batch's loss sum, with its gradients added to the parameters'.
+  at::Tensor run_micro_batch(const DeviceBatch& batch, double step_tokens, bool only_one);
   void seed_generators(int64_t step, int64_t micro_batch) const;
   at::Tensor sum_over_ranks(const at::Tensor& loss, bool stop_asked);
 
@@ -38,6 +42,7 @@ class OptimizerStep {
   const TrainerOptions& options_;
   const Peers& peers_;
   std::function<void(int64_t, int64_t)> before_micro_batch_;
+  std::optional<GraphedBackward> graphed_;                    // only where a graph may be recorded
   std::vector<std::pair<int64_t, at::Tensor>> micro_losses_;  // of the last step: (micro-batch, loss sum)
 };
 

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
 
 #include <chrono>
 
@@ -20,7 +21,7 @@ double measured_gemm_rate(at::Device device, at::ScalarType dtype) {
   constexpr int kWarmup = 3, kTimed = 10;
   const auto options = at::TensorOptions(dtype).device(device);
   // Normal numbers, not zeros: a GPU clocks higher when no bits flip.
-  const auto left = at::empty({size, size}, options).normal_(), right = at::empty({size, size}, options).normal_();
+  const auto left = at::randn({size, size}, options), right = at::randn({size, size}, options);
   auto product = at::empty({size, size}, options);
   for (int i = 0; i < kWarmup; ++i) at::mm_out(product, left, right);
   wait_for(product);

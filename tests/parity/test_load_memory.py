@@ -63,7 +63,8 @@ def test_quantizing_streams(stored, loaded, tmp_path):
     peaks = {}
     for directory in (tiny, model):
         for kind in ("nf4", "none"):
-            peaks[directory, kind] = train_peak(directory, tmp_path / f"{directory.name}-{kind}", loaded, kind)
+            # The least of three: a peak of resident memory is now and then some ten MiB higher by what the allocator kept, never lower.
+            peaks[directory, kind] = min(train_peak(directory, tmp_path / f"{directory.name}-{kind}-{i}", loaded, kind) for i in range(3))
     quantized, plain = (peaks[model, kind] - peaks[tiny, kind] for kind in ("nf4", "none"))
     expected = (parameters - dense) * (0.5 + 1 / 64 + 4 / (64 * 256)) + dense * 2
     weight = CONFIG["hidden_size"] * CONFIG["intermediate_size"]

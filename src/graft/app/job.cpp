@@ -18,15 +18,9 @@ namespace {
 /// Every command that needs tensors: one line each.
 const std::map<std::string, std::function<int(const JobRequest&)>>& jobs() {
   static const std::map<std::string, std::function<int(const JobRequest&)>> table = {
-      {"bench-train", run_bench_train_job},
-      {"doctor", run_doctor_job},
-      {"eval", run_eval_job},
-      {"generate", run_generate_job},
-      {"merge", run_merge_job},
-      {"quantize", run_quantize_job},
-      {"resume", run_resume_job},
-      {"train", run_train_job},
-      {"score", run_score_job},
+      {"bench-train", run_bench_train_job}, {"doctor", run_doctor_job}, {"eval", run_eval_job},
+      {"generate", run_generate_job},       {"merge", run_merge_job},   {"quantize", run_quantize_job},
+      {"resume", run_resume_job},           {"train", run_train_job},   {"score", run_score_job},
   };
   return table;
 }

@@ -28,8 +28,8 @@ const CudaKernels* cuda_kernels_for(const at::Tensor& tensor) {
 CudaLaunch::CudaLaunch(const at::Tensor& tensor)
     : guard_(tensor.device()), stream_(c10::impl::VirtualGuardImpl(tensor.device().type()).getStream(tensor.device()).native_handle()) {}
 
-cuda::Real real_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
+cuda::Real real_of(at::ScalarType dtype) {
+  switch (dtype) {
     case at::kFloat:
       return cuda::Real::kFloat;
     case at::kBFloat16:

@@ -35,7 +35,8 @@ class CudaLaunch {
   void* stream_;
 };
 
-/// The kernels' name for a tensor's dtype.
-cuda::Real real_of(const at::Tensor& tensor);
+/// The kernels' name for a dtype.
+cuda::Real real_of(at::ScalarType dtype);
+inline cuda::Real real_of(const at::Tensor& tensor) { return real_of(tensor.scalar_type()); }
 
 }  // namespace graft::ops

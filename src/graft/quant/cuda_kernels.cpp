@@ -9,10 +9,6 @@
 namespace graft::quant::gpu {
 namespace {
 
-ops::cuda::Real real_of(at::ScalarType dtype) {
-  return dtype == at::kFloat ? ops::cuda::Real::kFloat : dtype == at::kBFloat16 ? ops::cuda::Real::kBFloat16 : ops::cuda::Real::kHalf;
-}
-
 cuda::EncodeRule rule_of(FourBitType type) {
   cuda::EncodeRule rule;
   rule.nf4 = type == FourBitType::kNf4;
@@ -35,14 +31,14 @@ void decode(const CudaKernels& kernels, const FourBitTensor& tensor, const at::T
   }
   const ops::CudaLaunch launch(tensor.codes);
   kernels.decode_four_bit(tensor.codes.const_data_ptr<uint8_t>(), tensor.code_map.const_data_ptr<float>(), scales, tensor.block,
-                          tensor.shape[0], tensor.shape[1], real_of(tensor.dtype), real_of(out.scalar_type()), out.mutable_data_ptr(),
-                          out.stride(0), launch.stream());
+                          tensor.shape[0], tensor.shape[1], ops::real_of(tensor.dtype), ops::real_of(out.scalar_type()),
+                          out.mutable_data_ptr(), out.stride(0), launch.stream());
 }
 
 bool encode(const CudaKernels& kernels, const at::Tensor& weight, const FourBitTensor& tensor) {
   at::Tensor not_finite = at::zeros({1}, weight.options().dtype(at::kInt));
   const ops::CudaLaunch launch(weight);
-  kernels.encode_four_bit(real_of(weight.scalar_type()), weight.const_data_ptr(), weight.numel(), rule_of(tensor.type), tensor.block,
+  kernels.encode_four_bit(ops::real_of(weight.scalar_type()), weight.const_data_ptr(), weight.numel(), rule_of(tensor.type), tensor.block,
                           tensor.codes.mutable_data_ptr<uint8_t>(), tensor.absmax.mutable_data_ptr<float>(),
                           not_finite.mutable_data_ptr<int>(), launch.stream());
   return not_finite.item<int>() == 0;

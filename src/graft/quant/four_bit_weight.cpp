@@ -11,14 +11,24 @@ void FourBitWeight::move(at::Device device, at::ScalarType dtype) {
 }
 
 at::Tensor FourBitWeight::linear(const at::Tensor& x, const at::Tensor& bias, ops::LinearForm form) const {
-  if (!compute_ || *compute_ == x.scalar_type()) return FrozenWeight::linear(x, bias, form);
+  if (computes_in(x.scalar_type())) return FrozenWeight::linear(x, bias, form);
   const at::Tensor cast_bias = bias.defined() ? bias.to(*compute_) : bias;
   return FrozenWeight::linear(x.to(*compute_), cast_bias, form).to(x.scalar_type());
 }
 
 at::Tensor FourBitWeight::input_gradient(const at::Tensor& g) const {
-  if (!compute_ || *compute_ == g.scalar_type()) return FrozenWeight::input_gradient(g);
+  if (computes_in(g.scalar_type())) return FrozenWeight::input_gradient(g);
   return FrozenWeight::input_gradient(g.to(*compute_)).to(g.scalar_type());
+}
+
+void FourBitWeight::add_linear(at::Tensor& sum, const at::Tensor& x) const {
+  if (computes_in(x.scalar_type())) return FrozenWeight::add_linear(sum, x);
+  sum.add_(linear(x, {}, ops::LinearForm::kMatmul));
+}
+
+void FourBitWeight::add_input_gradient(at::Tensor& sum, const at::Tensor& g) const {
+  if (computes_in(g.scalar_type())) return FrozenWeight::add_input_gradient(sum, g);
+  sum.add_(input_gradient(g));
 }
 
 }  // namespace graft::quant

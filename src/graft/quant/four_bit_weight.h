@@ -23,10 +23,14 @@ class FourBitWeight final : public ops::FrozenWeight {
   void move(at::Device device, at::ScalarType dtype) override;
   at::Tensor linear(const at::Tensor& x, const at::Tensor& bias, ops::LinearForm form) const override;
   at::Tensor input_gradient(const at::Tensor& g) const override;
+  void add_linear(at::Tensor& sum, const at::Tensor& x) const override;
+  void add_input_gradient(at::Tensor& sum, const at::Tensor& g) const override;
 
   const FourBitTensor& stored() const { return tensor_; }
 
  private:
+  bool computes_in(at::ScalarType dtype) const { return !compute_ || *compute_ == dtype; }
+
   FourBitTensor tensor_;
   at::ScalarType dtype_;
   std::optional<at::ScalarType> compute_;

@@ -46,6 +46,7 @@ def test_the_options_change_what_runs(shape):
     assert recomputed["last_loss"] == plain["last_loss"]  # recompute changes no bit
     roomy = bench(shape, "--steps", 2, "--warmup", 1, "--dtype", "float32", "--recompute", "auto")
     assert roomy["recompute_every"] == 0 and roomy["last_loss"] == plain["last_loss"]  # a tiny model fits without
+    assert roomy["flop_per_token"] == plain["flop_per_token"]
     assert recomputed["flop_per_token"] > plain["flop_per_token"]
     half = bench(shape, "--steps", 2, "--warmup", 1, "--dtype", "float32", "--supervised", "0.5")
     assert half["last_loss"] != plain["last_loss"] and half["flop_per_token"] < plain["flop_per_token"]
@@ -70,6 +71,12 @@ def test_a_model_directory_is_a_shape_and_text_is_the_default():
         assert word in process.stdout
 
 
+def test_a_profile_is_a_trace_of_one_step(shape, tmp_path):
+    bench(shape, "--steps", 1, "--warmup", 1, "--profile", tmp_path / "trace.json")
+    names = {event.get("name") for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]}
+    assert "aten::mm" in names or "aten::addmm_" in names
+
+
 @pytest.mark.parametrize("arguments, code, text", [
     (["--shape", "llama-9b"], 64, "llama-8b"),
     (["--shape", "nowhere/config.json"], 64, "neither a built-in shape nor a file"),
@@ -81,6 +88,8 @@ def test_a_model_directory_is_a_shape_and_text_is_the_default():
     (["--steps", "0"], 64, "steps"),
     (["--dropout", "1.5"], 64, "dropout"),
     (["--batch", "16777216", "--seq", "256"], 64, "2^31 tokens"),
+    (["--profile", "nowhere/trace.json"], 64, "folder of --profile"),
+    (["--profile", "trace.json", "--steps", "1", "--warmup", "0"], 64, "a step before"),
 ])
 def test_what_cannot_be_measured_is_said(shape, arguments, code, text):
     given = {"--shape": str(shape), "--batch": "1", "--seq": "16", "--rank": "4", "--device": "cpu"}

@@ -13,6 +13,7 @@
 #include "graft/app/process_age.h"
 #include "graft/app/step_profile.h"
 #include "graft/base/error.h"
+#include "graft/base/files.h"
 #include "graft/base/json.h"
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
@@ -50,12 +51,15 @@ class StepTimes : public train::Observer {
 };
 
 /// Matrix products per token with the frozen weights: two operations a weight forward, two for the gradient of the input, two more forward
-/// in a block that is recomputed. The head sees supervised tokens only. Attention, adapters and norms are not counted.
-double flop_per_token(const models::DecoderOptions& shape, const BenchOptions& options, double supervised_share) {
+/// in a block that is recomputed (every `recompute_every`-th). The head sees supervised tokens only. Attention, adapters and norms are not
+/// counted.
+double flop_per_token(const models::DecoderOptions& shape, int64_t recompute_every, double supervised_share) {
   double blocks = 0, head = 0;
   for (const auto& [name, size] : models::linear_shapes(shape))
     (name == "lm_head" ? head : blocks) += static_cast<double>(size[0]) * static_cast<double>(size[1]);
-  return (options.recompute == "none" ? 4 : 6) * blocks + 4 * head * supervised_share;
+  const int64_t recomputed = recompute_every > 0 ? shape.layers / recompute_every : 0;
+  const double again = static_cast<double>(recomputed) / static_cast<double>(shape.layers);
+  return (4 + 2 * again) * blocks + 4 * head * supervised_share;
 }
 
 void check_bench(const BenchOptions& options, const models::DecoderOptions& shape) {
@@ -64,6 +68,11 @@ void check_bench(const BenchOptions& options, const models::DecoderOptions& shap
   if (options.sequence > shape.max_positions)
     throw UsageError("--seq " + std::to_string(options.sequence) + " is more than the " + std::to_string(shape.max_positions) +
                      " positions of --shape " + options.shape);
+  if (options.profile.empty()) return;
+  if (options.warmup + options.steps < 2)
+    throw UsageError("--profile needs a step before the one it records").hint("use --steps 2, or --warmup 1");
+  const auto folder = fs::absolute(options.profile).parent_path();
+  if (!fs::is_directory(folder)) throw UsageError("the folder of --profile does not exist").at(folder.string());
 }
 
 std::string device_name(at::Device device) {
@@ -114,19 +123,15 @@ int run_bench_train_job(const JobRequest& request) {
   check_bench(bench, shape);
   const at::Device device = resolve_device(request.common.device);
   const std::string dtype = request.common.dtype.empty() ? "bf16" : request.common.dtype;
-  const int64_t room = memory_for_run(device);
-  const auto memory = bench_memory(shape, bench, device, resolve_dtype(dtype, at::kBFloat16));  // before anything is allocated
+  const int64_t room = memory_for_run(device);  // before anything is allocated
+  const auto memory = bench_memory(shape, bench, device, resolve_dtype(dtype, at::kBFloat16), room);
   auto decoder = make_bench_base(shape, bench, device, resolve_dtype(dtype, at::kBFloat16));
   decoder->set_recompute(memory.recompute_every);
   auto adapters = attach_bench_adapter(decoder, bench);
   const auto batches = bench_batches(bench, shape.vocabulary_size);
 
   const auto times = std::make_shared<StepTimes>(bench.warmup);
-  auto options = train::TrainerOptions(bench.warmup + bench.steps)
-                     .learning_rate(1e-4)
-                     .device(device)
-
-                     .handle_signals(false);
+  auto options = train::TrainerOptions(bench.warmup + bench.steps).learning_rate(1e-4).device(device).handle_signals(false);
   if (bench.dropout == 0) options.cuda_graph_tokens(train::graph_tokens(train::plan_memory(memory), memory.recompute_every, room));
   train::Trainer trainer(
       decoder_loss(decoder, 0), adapters.named_parameters(), [&batches](int64_t) { return batches; }, options);
@@ -136,7 +141,7 @@ int run_bench_train_job(const JobRequest& request) {
 
   const auto tokens = static_cast<double>(batches.tokens());
   const double median = times->quantile(0.5), tokens_per_second = tokens / median;
-  const double flop = flop_per_token(shape, bench, static_cast<double>(batches.supervised_tokens()) / tokens);
+  const double flop = flop_per_token(shape, memory.recompute_every, static_cast<double>(batches.supervised_tokens()) / tokens);
   const int64_t peak = train::peak_memory_bytes(device), reserved = train::peak_reserved_bytes(device);
   const double gemm_rate = measured_gemm_rate(device, resolve_dtype(dtype, at::kBFloat16));  // last: it needs memory of its own
   const Json document = {{"setting", setting_json(bench, dtype, device)},

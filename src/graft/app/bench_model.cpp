@@ -13,6 +13,7 @@
 #include "graft/base/error.h"
 #include "graft/base/random.h"
 #include "graft/base/strings.h"
+#include "graft/io/quantization_config.h"
 #include "graft/models/bare_modules.h"
 #include "graft/models/family.h"
 #include "graft/models/host_memory.h"
@@ -21,17 +22,18 @@
 namespace graft::app {
 namespace {
 
-constexpr double kFourBitBytes = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);  // per weight: codes, 8-bit scales, their scales
 constexpr uint64_t kSeed = 42;
 
 constexpr const char* kHead = "lm_head";
 const quant::FourBitOptions kFourBit{quant::FourBitType::kNf4, /*double_quant=*/true, /*block=*/64};
 
+double four_bit_bytes() { return io::four_bit_bytes_per_weight(kFourBit.block, kFourBit.double_quant); }
+
 void check_host_memory(const models::DecoderOptions& shape, at::ScalarType dtype, bool four_bit) {
   const auto width = static_cast<double>(at::elementSize(dtype));
   double needed = static_cast<double>(models::parameter_count(shape)) * width;
   for (const auto& [path, size] : models::linear_shapes(shape))
-    if (four_bit && path != kHead) needed -= static_cast<double>(size[0] * size[1]) * (width - kFourBitBytes);
+    if (four_bit && path != kHead) needed -= static_cast<double>(size[0] * size[1]) * (width - four_bit_bytes());
   const auto limit = static_cast<double>(models::host_memory_limit());
   if (limit == 0 || needed <= limit) return;
   throw UsageError("the model's weights take " + format_bytes(needed) + " but this machine gives the process " + format_bytes(limit))
@@ -84,8 +86,8 @@ models::Decoder make_bench_base(const models::DecoderOptions& shape, const Bench
   return decoder;
 }
 
-train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device,
-                                 at::ScalarType dtype) {
+train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype,
+                                 int64_t room) {
   train::MemoryInputs in;
   in.layers = shape.layers, in.hidden = shape.hidden_size, in.intermediate = shape.intermediate_size;
   in.heads = shape.attention_heads, in.key_value_heads = shape.key_value_heads, in.head_size = shape.head_size;
@@ -102,14 +104,12 @@ train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const Benc
     in.quantized_parameters += size[0] * size[1];
     in.decoded_bytes = std::max(in.decoded_bytes, size[0] * size[1] * in.dtype_bytes);
   }
-  in.quantized_bytes = kFourBitBytes;
+  in.quantized_bytes = four_bit_bytes();
   in.ranks_per_layer /= std::max<int64_t>(shape.layers, 1);
   in.dropout_width /= std::max<int64_t>(shape.layers, 1);
   in.micro_rows = options.batch, in.length = options.sequence;
   in.cuda = device.is_cuda();
-  in.recompute_every = options.recompute == "full"   ? 1
-                       : options.recompute == "none" ? 0
-                                                     : train::fitting_recompute(in, memory_for_run(device));
+  in.recompute_every = options.recompute == "full" ? 1 : options.recompute == "none" ? 0 : train::fitting_recompute(in, room);
   return in;
 }
 

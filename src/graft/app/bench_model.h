@@ -16,8 +16,9 @@ namespace graft::app {
 /// place where options.quant takes effect.
 models::Decoder make_bench_base(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype);
 
-/// What the memory plan takes for this benchmark, with the recompute that options.recompute comes to on the device.
-train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype);
+/// What the memory plan takes for this benchmark, with the recompute that options.recompute comes to in `room` bytes.
+train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype,
+                                 int64_t room);
 
 /// LoRA on all seven linears of each block, alpha = 2 · rank.
 AdapterSet attach_bench_adapter(models::Decoder& decoder, const BenchOptions& options);

@@ -48,7 +48,6 @@ def quantized(model):
                                 quant_type="nf4", device="meta")
         new.weight = bnb.nn.Params4bit(module.weight.data.cpu(), requires_grad=False, compress_statistics=True, quant_type="nf4")
         setattr(parent, name.rpartition(".")[2], new.cuda())
-        del module
     return model
 
 

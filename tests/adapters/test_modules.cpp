@@ -7,18 +7,6 @@ using namespace graft::test;
 
 namespace {
 
-struct TiedImpl : torch::nn::Module {
-  TiedImpl()
-      : embed(register_module("embed", torch::nn::Embedding(9, 4))),
-        head(register_module("head", torch::nn::Linear(torch::nn::LinearOptions(4, 9).bias(false)))) {
-    head->weight = embed->weight;  // as it is done in C++: the member only
-  }
-  at::Tensor forward(const at::Tensor& ids) { return head(embed(ids)); }
-  torch::nn::Embedding embed;
-  torch::nn::Linear head;
-};
-TORCH_MODULE(Tied);
-
 void check_trains(torch::nn::Module& model, const AdapterSet& adapters, const at::Tensor& output) {
   output.square().sum().backward();
   for (const auto& parameter : adapters.parameters()) REQUIRE(parameter.grad().defined());

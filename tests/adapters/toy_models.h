@@ -42,6 +42,19 @@ struct NetImpl : torch::nn::Module {
 };
 TORCH_MODULE(Net);
 
+/// A head tied to its embedding.
+struct TiedImpl : torch::nn::Module {
+  TiedImpl()
+      : embed(register_module("embed", torch::nn::Embedding(9, 4))),
+        head(register_module("head", torch::nn::Linear(torch::nn::LinearOptions(4, 9).bias(false)))) {
+    head->weight = embed->weight;  // as it is done in C++: the member only
+  }
+  at::Tensor forward(const at::Tensor& ids) { return head(embed(ids)); }
+  torch::nn::Embedding embed;
+  torch::nn::Linear head;
+};
+TORCH_MODULE(Tied);
+
 inline Net make_net(int64_t seed = 1) {
   torch::manual_seed(seed);
   Net net;

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <unistd.h>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -11,6 +9,7 @@
 #include "graft/text/chat_template.h"
 #include "graft/text/tokenizer.h"
 #include "support/catch.h"
+#include "support/temporary_directory.h"
 
 namespace data_test {
 
@@ -18,28 +17,6 @@ namespace fs = std::filesystem;
 using graft::data::Dataset;
 using graft::data::DatasetOptions;
 using graft::data::SourceOptions;
-
-/// A folder that goes away with the test.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (fs::temp_directory_path() / "graft-data-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path_ = name;
-  }
-  ~TemporaryDirectory() { fs::remove_all(path_); }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  const fs::path& path() const { return path_; }
-  /// Writes a file and returns its path.
-  std::string write(const std::string& name, const std::string& bytes) const {
-    fs::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-    return (path_ / name).string();
-  }
-
- private:
-  fs::path path_;
-};
 
 /// One token a byte: id = byte + 3; 0 <pad>, 1 <s> (put in front by the post-processor), 2 </s>; and one merge, "ab" = 259.
 const graft::text::Tokenizer& byte_tokenizer();

@@ -1,11 +1,7 @@
-#include <ATen/Context.h>
-#include <ATen/detail/CUDAHooksInterface.h>
-
-#include <iostream>
-
 #include "graft/ops/norm_gated_mlp.h"
 #include "graft/ops/norm_linears.h"
 #include "ops/support.h"
+#include "support/devices.h"
 
 /// norm_linears and norm_gated_mlp against the formula in float64 through plain autograd, with explicit W + scale · B·A. The same cases run
 /// on a GPU when there is one (and the build has kernels).
@@ -30,12 +26,6 @@ std::optional<ops::LinearOperand> read_operand(const at::Tensor& weight, const a
     return ops::LinearOperand{std::make_shared<ops::DenseWeight>(weight), {}, entry.terms};
   }
   return std::nullopt;
-}
-
-std::vector<at::Device> devices() {
-  if (at::globalContext().hasCUDA() && at::detail::getCUDAHooks().getNumGPUs() > 0) return {at::kCPU, at::Device(at::kCUDA, 0)};
-  static const bool said = (std::cout << "fused blocks: no GPU here, the CPU half runs alone\n", true);
-  return said ? std::vector<at::Device>{at::kCPU} : std::vector<at::Device>{};
 }
 
 /// A case: plain tensors, and the trained ones among them.
@@ -158,7 +148,7 @@ struct Reader {
 
 TEST_CASE("the fused blocks equal the formula in float64, forward and backward, with and without dropout", "[ops]") {
   const Reader reader;
-  for (const at::Device device : devices()) {
+  graft::test::for_each_device([&](at::Device device) {
     for (const auto dtype : {at::kFloat, at::kBFloat16}) {
       for (const bool dropout : {false, true}) {
         for (const bool one_scale : {true, false}) {
@@ -177,12 +167,12 @@ TEST_CASE("the fused blocks equal the formula in float64, forward and backward, 
         }
       }
     }
-  }
+  });
 }
 
 TEST_CASE("a gradient-only pass gives the gradients of a full one", "[ops]") {
   const Reader reader;
-  for (const at::Device device : devices()) {
+  graft::test::for_each_device([&](at::Device device) {
     const Case c = make_case(device, at::kFloat, false, true, 16, 24, true);
     std::vector<at::Tensor> kept;
     {
@@ -191,19 +181,19 @@ TEST_CASE("a gradient-only pass gives the gradients of a full one", "[ops]") {
     }
     REQUIRE(kept.size() == 1);
     compare_gradients(c, fused_mlp(c, {true, &kept}), expect(c, [&](const auto& leaves) { return oracle_mlp(c, leaves); }), 96);
-  }
+  });
 }
 
 TEST_CASE("a retained graph gives the same gradients twice", "[ops]") {
   const Reader reader;
-  for (const at::Device device : devices()) {
+  graft::test::for_each_device([&](at::Device device) {
     const Case c = make_case(device, at::kFloat, false, true, 16, 24, true);
     const auto y = fused_mlp(c).sum();
     torch::autograd::backward({y}, {}, /*retain_graph=*/true);
     const auto once = c.a[0].grad().clone();
     torch::autograd::backward({y}, {});
     require_close(c.a[0].grad(), once * 2, rounding(at::kFloat, 4 * size_of(once)));
-  }
+  });
 }
 
 TEST_CASE("a weight that is trained in place falls back to plain operators and gets its gradient", "[ops]") {

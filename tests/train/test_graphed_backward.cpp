@@ -75,8 +75,11 @@ TEST_CASE("a recorded step gives the loss and gradients of a plain one, for new 
   REQUIRE(recorded == 4);  // else libgraft_cuda.so was not found beside this program
 }
 
-TEST_CASE("packed rows, large steps and evaluation shapes beyond four are not recorded", "[train][cuda]") {
-  if (!has_gpu()) return;
+TEST_CASE("packed rows and large steps are not recorded", "[train][cuda]") {
+  if (!has_gpu()) {
+    std::cout << "graphed backward: no GPU here, there is nothing to leave out\n";
+    return;
+  }
   const at::Device device(at::kCUDA, 0);
   auto weight = at::zeros({11, 3}, at::TensorOptions(at::kFloat).device(device)).requires_grad_(true);
   const NamedTensors parameters{{"weight", weight}};

@@ -10,6 +10,7 @@
 #include "graft/base/json.h"
 #include "graft/base/strings.h"
 #include "graft/io/config_reader.h"
+#include "graft/io/tensor_dtype.h"
 #include "graft/io/tensor_file.h"
 
 namespace graft::detail {
@@ -33,13 +34,9 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 }
 
 at::ScalarType scalar_type(const std::string& name, const io::ConfigReader& state) {
-  if (name == "float32") return at::kFloat;
-  if (name == "bfloat16") return at::kBFloat16;
-  if (name == "float16") return at::kHalf;
-  state.fail("dtype", "float32, bfloat16 or float16");
+  if (name != "float32" && name != "bfloat16" && name != "float16") state.fail("dtype", "float32, bfloat16 or float16");
+  return dtype_of(name);
 }
-
-const char* name_of(at::ScalarType dtype) { return dtype == at::kFloat ? "float32" : dtype == at::kBFloat16 ? "bfloat16" : "float16"; }
 
 /// Reads the parts of one weight; every problem names the tensor.
 class Reader {
@@ -163,7 +160,7 @@ class Reader {
 /// As Python's json.dumps writes it.
 std::string state_text(const FourBitTensor& tensor) {
   std::string text = std::string("{\"quant_type\": \"") + quant::to_string(tensor.type) +
-                     "\", \"blocksize\": " + std::to_string(tensor.block) + ", \"dtype\": \"" + name_of(tensor.dtype) +
+                     "\", \"blocksize\": " + std::to_string(tensor.block) + ", \"dtype\": \"" + io::dtype_name(tensor.dtype) +
                      "\", \"shape\": " + shape_text(tensor.shape);
   if (tensor.nested())
     text += ", \"nested_blocksize\": " + std::to_string(tensor.nested_block) +

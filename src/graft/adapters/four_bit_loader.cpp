@@ -8,27 +8,18 @@
 #include "graft/adapters/frozen_module.h"
 #include "graft/base/error.h"
 #include "graft/io/quantization_config.h"
+#include "graft/io/tensor_dtype.h"
 #include "graft/io/tensor_file.h"
 #include "graft/quant/four_bit_weight.h"
 
 namespace graft {
 namespace {
 
-at::ScalarType scalar_type(const std::string& name) {
-  return name == "float32" ? at::kFloat : name == "bfloat16" ? at::kBFloat16 : at::kHalf;
-}
-
-/// Bytes of codes and scales for one weight.
-double bytes_of_one(int64_t block, bool nested) {
-  const auto size = static_cast<double>(block);
-  return 0.5 + (nested ? 1 / size + 4 / (256 * size) : 4 / size);
-}
-
 /// Weights that are in 4 bits on disk.
 class StoredLinears final : public io::LinearLoader {
  public:
   StoredLinears(const io::ModelDirectory& directory, const io::QuantizationConfig& config, std::optional<at::ScalarType> compute)
-      : nested_(config.double_quant), compute_(compute.value_or(scalar_type(config.compute_dtype))) {
+      : nested_(config.double_quant), compute_(compute.value_or(dtype_of(config.compute_dtype))) {
     const std::string middle = ".weight.quant_state.";
     for (const std::string& name : directory.tensor_names())
       if (const auto at = name.find(middle); at != std::string::npos) paths_.insert(name.substr(0, at));
@@ -45,7 +36,7 @@ class StoredLinears final : public io::LinearLoader {
     detail::check_four_bit(directory, path, shape);
     return true;
   }
-  double bytes_per_weight() const override { return bytes_of_one(64, nested_); }
+  double bytes_per_weight() const override { return io::four_bit_bytes_per_weight(64, nested_); }
   void load(const std::shared_ptr<torch::nn::Module>& linear, const std::string& path, const io::ModelDirectory& directory,
             const at::TensorOptions& options) const override {
     auto tensor = detail::read_four_bit(directory, path);
@@ -68,7 +59,7 @@ class QuantizedLinears final : public io::LinearLoader {
   bool takes(const std::string& path) const override { return path != "lm_head" && !detail::skips(how_.skip(), path); }
   std::vector<std::string> companions(const std::string&) const override { return {}; }
   bool check(const std::string&, const std::vector<int64_t>&, const io::ModelDirectory&) const override { return false; }
-  double bytes_per_weight() const override { return bytes_of_one(how_.options().block, how_.options().double_quant); }
+  double bytes_per_weight() const override { return io::four_bit_bytes_per_weight(how_.options().block, how_.options().double_quant); }
   void load(const std::shared_ptr<torch::nn::Module>& linear, const std::string& path, const io::ModelDirectory& directory,
             const at::TensorOptions& options) const override {
     const auto found = directory.at(path + ".weight");

@@ -33,6 +33,12 @@ bool NamePattern::matches(const std::string& path) const {
   return path == text_ || ends_with(path, "." + text_);
 }
 
+bool NamePattern::reaches(const std::string& path) const {
+  for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1))
+    if (matches(path.substr(0, dot))) return true;
+  return matches(path);
+}
+
 std::string leaf_of(const std::string& path) {
   const auto dot = path.rfind('.');
   return dot == std::string::npos ? path : path.substr(dot + 1);

@@ -15,6 +15,8 @@ class NamePattern {
   NamePattern(std::string text, const char* field);
 
   bool matches(const std::string& path) const;
+  /// Whether it matches the module or one around it: a container's name stands for what is inside it.
+  bool reaches(const std::string& path) const;
   Kind kind() const { return kind_; }
   const std::string& text() const { return text_; }
 

@@ -95,12 +95,7 @@ QuantizeReport quantize(torch::nn::Module& model, const FourBitLinears& how) {
 }
 
 bool detail::skips(const std::vector<std::string>& patterns, const std::string& path) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& text) {
-    const NamePattern pattern(text, "skip");
-    for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1))
-      if (pattern.matches(path.substr(0, dot))) return true;
-    return pattern.matches(path);
-  });
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& text) { return NamePattern(text, "skip").reaches(path); });
 }
 
 }  // namespace graft

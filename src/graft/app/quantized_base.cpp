@@ -33,17 +33,10 @@ void check_stored(const recipe::Recipe& recipe, const io::QuantizationConfig& st
     if (recipe.was_given(key)) refuse(key, stored.type + " as they are");
 }
 
-// A container's name stands for what is inside it.
-bool names(const NamePattern& pattern, const std::string& path) {
-  for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1))
-    if (pattern.matches(path.substr(0, dot))) return true;
-  return pattern.matches(path);
-}
-
 void check_skip(const recipe::Recipe& recipe, const std::vector<std::string>& modules) {
   for (const auto& entry : recipe.quant.skip) {
     const NamePattern pattern(entry, "quant.skip");
-    if (std::any_of(modules.begin(), modules.end(), [&](const std::string& path) { return names(pattern, path); })) continue;
+    if (std::any_of(modules.begin(), modules.end(), [&](const std::string& path) { return pattern.reaches(path); })) continue;
     std::set<std::string> leaves;
     for (const auto& path : modules) leaves.insert(detail::leaf_of(path));
     const std::vector<std::string> known(leaves.begin(), leaves.end());
@@ -67,11 +60,10 @@ std::optional<QuantizedBase> quantized_base(const recipe::Recipe& recipe) {
   if (!stored) check_skip(recipe, modules);
   QuantizedBase base;
   base.stored = stored.has_value();
-  const auto block = static_cast<double>(stored ? 64 : recipe.quant.block);
-  const bool twice = stored ? stored->double_quant : recipe.quant.double_quant;
-  base.bytes_per_parameter = 0.5 + (twice ? 1 / block + 4 / (256 * block) : 4 / block);
+  base.bytes_per_parameter = stored ? io::four_bit_bytes_per_weight(64, stored->double_quant)
+                                    : io::four_bit_bytes_per_weight(recipe.quant.block, recipe.quant.double_quant);
   for (const auto& [path, shape] : linears) {
-    const auto skipped = [&, name = path](const std::string& entry) { return names(NamePattern(entry, "quant.skip"), name); };
+    const auto skipped = [&, name = path](const std::string& entry) { return NamePattern(entry, "quant.skip").reaches(name); };
     if (stored ? io::is_skipped(*stored, path)
                : path == "lm_head" || std::any_of(recipe.quant.skip.begin(), recipe.quant.skip.end(), skipped))
       continue;

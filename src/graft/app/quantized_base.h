@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <optional>
 
-#include "graft/models/decoder_options.h"
 #include "graft/recipe/recipe.h"
 
 namespace graft::app {

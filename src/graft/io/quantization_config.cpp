@@ -81,4 +81,9 @@ bool is_skipped(const QuantizationConfig& config, const std::string& module) {
   });
 }
 
+double four_bit_bytes_per_weight(int64_t block, bool double_quant) {
+  const auto size = static_cast<double>(block);
+  return 0.5 + (double_quant ? 1 / size + 4 / (256 * size) : 4 / size);
+}
+
 }  // namespace graft::io

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,10 @@ std::optional<QuantizationConfig> read_quantization_config(const ModelDirectory&
 
 /// The object as transformers writes it, every key.
 Json quantization_json(const QuantizationConfig& config);
+
+/// Bytes that one weight takes in 4 bits, scales included: a float32 maximum for each `block` of weights, or with double quantization one
+/// byte for it and a float32 for 256 of those.
+double four_bit_bytes_per_weight(int64_t block, bool double_quant);
 
 /// Whether transformers leaves this module dense: a name in `skip` is the module's, its beginning or its end.
 bool is_skipped(const QuantizationConfig& config, const std::string& module);

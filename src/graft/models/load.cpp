@@ -33,13 +33,6 @@ void check_host_memory(const models::DecoderOptions& options, const at::TensorOp
 
 }  // namespace
 
-at::ScalarType dtype_of(const std::string& name) {
-  if (name == "float32" || name == "fp32") return at::kFloat;
-  if (name == "bfloat16" || name == "bf16") return at::kBFloat16;
-  if (name == "float16" || name == "fp16") return at::kHalf;
-  throw UsageError("unknown dtype \"" + name + "\"; known are float32, bfloat16 and float16");
-}
-
 models::Decoder load_model(const std::filesystem::path& path, const LoadOptions& options) {
   const io::ModelDirectory directory(path,
                                      options.random_seed ? io::ModelDirectory::Open::kConfigOnly : io::ModelDirectory::Open::kWeights);

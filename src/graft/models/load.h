@@ -8,6 +8,7 @@
 #include <string>
 
 #include "graft/io/linear_loader.h"
+#include "graft/io/tensor_dtype.h"
 #include "graft/models/decoder.h"
 
 namespace graft {
@@ -27,8 +28,5 @@ struct LoadOptions {
 /// A Hugging Face model directory as a decoder with frozen weights, streamed tensor by tensor. Errors as read_decoder_options
 /// (config.json) and load_weights (tensors), and DataError when the host's memory cannot hold it; nothing is allocated before all agree.
 models::Decoder load_model(const std::filesystem::path& directory, const LoadOptions& options = {});
-
-/// "float32", "bfloat16", "float16" → the scalar type.
-at::ScalarType dtype_of(const std::string& name);
 
 }  // namespace graft

@@ -31,6 +31,27 @@ void swiglu_forward(Real dtype, const void* gate, const void* up, int64_t count,
 void swiglu_backward(Real dtype, const void* gradient, const void* gate, const void* up, int64_t count, void* gate_gradient,
                      void* up_gradient, void* output, void* stream);
 
+/// narrow·wideᵀ, added to a matrix while it is read: narrow [rows, rank] with `narrow_stride` elements from row to row, the entry (n, k) of
+/// wide at n·wide_stride + k·wide_step. rank 0: nothing is added; else even, at most kMostFusedRank, with narrow and narrow_stride even
+/// (4-byte loads).
+struct LowRank {
+  const void* narrow = nullptr;
+  int64_t narrow_stride = 0;
+  const void* wide = nullptr;
+  int64_t wide_stride = 0, wide_step = 0;
+  int64_t rank = 0;
+};
+constexpr int64_t kMostFusedRank = 64;
+
+/// swiglu_forward and swiglu_backward of [rows, width] matrices to which low-rank products are added first: gate + gate_terms, and so on,
+/// rounded to `dtype`. bfloat16 or float16 (tensor cores, float32 sums); width a multiple of 8, every pointer 16-byte aligned. Results may
+/// lie over inputs as above.
+void low_rank_swiglu_forward(Real dtype, const void* gate, const LowRank& gate_terms, const void* up, const LowRank& up_terms, int64_t rows,
+                             int64_t width, void* output, void* stream);
+void low_rank_swiglu_backward(Real dtype, const void* gradient, const LowRank& gradient_terms, const void* gate, const LowRank& gate_terms,
+                              const void* up, const LowRank& up_terms, int64_t rows, int64_t width, void* gate_gradient, void* up_gradient,
+                              void* output, void* stream);
+
 /// Per row of logits [rows, vocabulary]: loss = logsumexp − logit of the target. `gradient`: softmax − one-hot in the logits' place.
 /// correct (may be null) grows by one for each row whose largest logit (the first of equals) is the target's.
 void cross_entropy(Real dtype, void* logits, const int64_t* targets, int64_t rows, int64_t vocabulary, bool gradient, float* losses,

@@ -20,6 +20,13 @@ const CudaKernels* kernels_for(const at::Tensor& input, const at::Tensor& other)
   return other.scalar_type() == input.scalar_type() ? cuda_kernels_for(input) : nullptr;
 }
 
+/// Nothing apart reaches devices without kernels (keeps_apart).
+cuda::LowRank terms_of(const LowRankSum& sum) {
+  if (!sum.narrow.defined()) return {};
+  return {sum.narrow.const_data_ptr(), sum.narrow.stride(0), sum.wide.const_data_ptr(),
+          sum.wide.stride(0),          sum.wide.stride(1),   sum.wide.size(1)};
+}
+
 bool are_fast(std::initializer_list<at::Tensor> tensors) {
   for (const auto& tensor : tensors)
     if (!cpu::is_fast(tensor)) return false;
@@ -98,37 +105,46 @@ at::Tensor rotate(const at::Tensor& input, const at::Tensor& cos, const at::Tens
   return at::cat({first * c - second * s, second * c + first * s}, -1);
 }
 
-at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
-  if (const auto* kernels = kernels_for(gate, up)) {
-    auto output = at::empty_like(gate);
-    const CudaLaunch launch(gate);
-    kernels->swiglu_forward(real_of(gate), gate.const_data_ptr(), up.const_data_ptr(), gate.numel(), output.mutable_data_ptr(),
-                            launch.stream());
+at::Tensor swiglu(const LowRankSum& gate, const LowRankSum& up) {
+  const at::Tensor &g = gate.base, &u = up.base;
+  if (const auto* kernels = kernels_for(g, u)) {
+    auto output = at::empty_like(g);
+    const CudaLaunch launch(g);
+    if (gate.narrow.defined() || up.narrow.defined())
+      kernels->low_rank_swiglu_forward(real_of(g), g.const_data_ptr(), terms_of(gate), u.const_data_ptr(), terms_of(up), g.size(0),
+                                       g.size(1), output.mutable_data_ptr(), launch.stream());
+    else
+      kernels->swiglu_forward(real_of(g), g.const_data_ptr(), u.const_data_ptr(), g.numel(), output.mutable_data_ptr(), launch.stream());
     return output;
   }
-  if (!are_fast({gate, up})) return at::silu(gate).mul_(up);
-  auto output = at::empty_like(gate);
-  cpu::swiglu_forward(gate, up, output);
+  if (!are_fast({g, u})) return at::silu(g).mul_(u);
+  auto output = at::empty_like(g);
+  cpu::swiglu_forward(g, u, output);
   return output;
 }
 
-SwiGluGradients swiglu_backward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up, bool in_place) {
-  if (const auto* kernels = kernels_for(gate, up)) {
-    SwiGluGradients result{in_place ? gate : at::empty_like(gate), in_place ? up : at::empty_like(up),
-                           in_place ? gradient : at::empty_like(gate)};
-    const CudaLaunch launch(gate);
-    kernels->swiglu_backward(real_of(gate), gradient.const_data_ptr(), gate.const_data_ptr(), up.const_data_ptr(), gate.numel(),
-                             result.gate.mutable_data_ptr(), result.up.mutable_data_ptr(), result.output.mutable_data_ptr(),
-                             launch.stream());
+SwiGluGradients swiglu_backward(const LowRankSum& gradient, const LowRankSum& gate, const LowRankSum& up, bool in_place) {
+  const at::Tensor &d = gradient.base, &g = gate.base, &u = up.base;
+  if (const auto* kernels = kernels_for(g, u)) {
+    SwiGluGradients result{in_place ? g : at::empty_like(g), in_place ? u : at::empty_like(u), in_place ? d : at::empty_like(g)};
+    const CudaLaunch launch(g);
+    if (gradient.narrow.defined() || gate.narrow.defined() || up.narrow.defined())
+      kernels->low_rank_swiglu_backward(real_of(g), d.const_data_ptr(), terms_of(gradient), g.const_data_ptr(), terms_of(gate),
+                                        u.const_data_ptr(), terms_of(up), g.size(0), g.size(1), result.gate.mutable_data_ptr(),
+                                        result.up.mutable_data_ptr(), result.output.mutable_data_ptr(), launch.stream());
+    else
+      kernels->swiglu_backward(real_of(g), d.const_data_ptr(), g.const_data_ptr(), u.const_data_ptr(), g.numel(),
+                               result.gate.mutable_data_ptr(), result.up.mutable_data_ptr(), result.output.mutable_data_ptr(),
+                               launch.stream());
     return result;
   }
-  if (!are_fast({gradient, gate, up})) {
-    const auto silu = at::silu(gate);
-    return {at::silu_backward(gradient * up, gate), silu * gradient, silu * up};
+  if (!are_fast({d, g, u})) {
+    const auto silu = at::silu(g);
+    return {at::silu_backward(d * u, g), silu * d, silu * u};
   }
-  SwiGluGradients result{at::empty_like(gate), at::empty_like(up), at::empty_like(gate)};
-  cpu::swiglu_forward(gate, up, result.output);
-  cpu::swiglu_backward(gradient, gate, up, result.gate, result.up);
+  SwiGluGradients result{at::empty_like(g), at::empty_like(u), at::empty_like(g)};
+  cpu::swiglu_forward(g, u, result.output);
+  cpu::swiglu_backward(d, g, u, result.gate, result.up);
   return result;
 }
 

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "graft/ops/low_rank_sum.h"
+
 /// The arithmetic behind rms_norm, rotary, swiglu and the fused blocks: forward and backward over plain tensors, without a graph. Each
 /// picks the one-pass loop or kernel for the device and dtype, else LibTorch's operators. Inputs are contiguous; results are fresh unless
 /// said.
@@ -25,13 +27,15 @@ at::Tensor rms_norm_weight_gradient(const at::Tensor& gradient, const at::Tensor
 /// input [rows, length, heads, size], cos and sin [rows or 1, length, size / 2]; `inverse` turns back.
 at::Tensor rotate(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin, bool inverse);
 
-at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+/// Of matrices [rows, width] whose low-rank parts may be apart (they are added, and rounded, on the way).
+at::Tensor swiglu(const LowRankSum& gate, const LowRankSum& up);
 
 struct SwiGluGradients {
   at::Tensor gate, up;
   at::Tensor output;  ///< the forward's result again, for whoever did not keep it
 };
-/// With `in_place`, where the device can: the gradients lie over gate and up, the output over `gradient`, and nothing is allocated.
-SwiGluGradients swiglu_backward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up, bool in_place);
+/// With `in_place`, where the device can: the gradients lie over the bases of gate and up, the output over that of `gradient`, and nothing
+/// is allocated.
+SwiGluGradients swiglu_backward(const LowRankSum& gradient, const LowRankSum& gate, const LowRankSum& up, bool in_place);
 
 }  // namespace graft::ops::elementwise

@@ -108,6 +108,49 @@ std::vector<at::Tensor> LinearGroup::forward(const at::Tensor& x, LinearForm for
   return outputs;
 }
 
+bool LinearGroup::all_kept_apart(const at::Tensor& like) const {
+  if (terms_.empty()) return false;
+  std::vector<int64_t> ranks(operands_.size());
+  for (const Term& term : terms_) {
+    if (term.rank % 2 != 0) return false;  // the next term's columns would begin at an odd one
+    ranks[term.operand] += term.rank;
+  }
+  for (size_t i = 0; i < operands_.size(); ++i)
+    if (ranks[i] > 0 && !keeps_apart(like, operands_[i].weight->sizes()[0], ranks[i])) return false;
+  return true;
+}
+
+std::vector<LowRankSum> LinearGroup::forward_apart(const at::Tensor& x, std::vector<at::Tensor>* saved) const {
+  std::vector<LowRankSum> sums;
+  if (!all_kept_apart(x)) {
+    for (at::Tensor& y : forward(x, LinearForm::kMatmul, saved)) sums.emplace_back(as_matrix(y));
+    return sums;
+  }
+  std::vector<at::Tensor> parts;
+  low_rank(x, &parts);
+  for (size_t i = 0; i < operands_.size(); ++i) {
+    const at::Tensor& bias = operands_[i].bias;
+    const auto base = operands_[i].weight->linear(as_matrix(x), bias, bias.defined() ? LinearForm::kAddmm : LinearForm::kMatmul);
+    sums.push_back(apart_again(i, base, parts, 0));
+  }
+  if (saved != nullptr) saved->insert(saved->end(), parts.begin(), parts.end());
+  return sums;
+}
+
+LowRankSum LinearGroup::apart_again(size_t operand, const at::Tensor& base, const std::vector<at::Tensor>& saved, size_t first) const {
+  if (!all_kept_apart(base)) return base;
+  std::vector<at::Tensor> b;
+  int64_t begin = 0, rank = 0;
+  for (size_t t = 0; t < terms_.size(); ++t) {
+    if (terms_[t].operand != operand) continue;
+    if (b.empty()) begin = terms_[t].begin;
+    rank += terms_[t].rank;
+    b.push_back(saved[first + 2 + t]);
+  }
+  if (b.empty()) return base;
+  return {base, saved[first].narrow(1, begin, rank), joined(b)};
+}
+
 at::Tensor LinearGroup::forward_onto(const at::Tensor& addend, const at::Tensor& x, std::vector<at::Tensor>* saved) const {
   if (x.is_cuda() && !terms_.empty() && !operands_.front().bias.defined()) return low_rank_first(0, x, low_rank(x, saved), addend);
   return forward(x, LinearForm::kMatmul, saved).front().add_(addend);
@@ -145,6 +188,12 @@ at::Tensor LinearGroup::input_gradient(const std::vector<at::Tensor>& gradients,
       result.addmm_(narrow[t], a);
   }
   return result;
+}
+
+LowRankSum LinearGroup::input_gradient_apart(const at::Tensor& gradient, const std::vector<at::Tensor>& narrow,
+                                             const std::vector<at::Tensor>& saved, size_t first) const {
+  if (dropout_ || !keeps_apart(gradient, input_width(), total_rank_)) return input_gradient({gradient}, narrow, saved, first);
+  return {operands_.front().weight->input_gradient(gradient), joined(narrow), saved[first + 1].t()};
 }
 
 std::vector<at::Tensor> LinearGroup::factor_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,

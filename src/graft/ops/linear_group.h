@@ -8,6 +8,7 @@
 
 #include "graft/ops/frozen_weight.h"
 #include "graft/ops/lora_linear.h"
+#include "graft/ops/low_rank_sum.h"
 
 namespace graft::ops {
 
@@ -38,6 +39,10 @@ class LinearGroup : public torch::CustomClassHolder {
   /// x [..., in] → y_i [..., out_i], fresh. `form`: how the product with W is computed. `saved` (may be null) receives what backward takes.
   /// On a GPU the low-rank part is written first and the product with W added onto it: one pass over y instead of three.
   std::vector<at::Tensor> forward(const at::Tensor& x, LinearForm form, std::vector<at::Tensor>* saved) const;
+  /// y_i [T, out_i] for an operator that adds the low-rank parts itself, where keeps_apart says so.
+  std::vector<LowRankSum> forward_apart(const at::Tensor& x, std::vector<at::Tensor>* saved) const;
+  /// What forward_apart gave for an operand, from its base and what was saved.
+  LowRankSum apart_again(size_t operand, const at::Tensor& base, const std::vector<at::Tensor>& saved, size_t first) const;
   /// The one operand's y + addend, x [T, in], addend [T, out].
   at::Tensor forward_onto(const at::Tensor& addend, const at::Tensor& x, std::vector<at::Tensor>* saved) const;
   /// Only what backward takes, for running a forward again whose result nobody reads. `p`: the first of what forward saved, or undefined:
@@ -56,6 +61,9 @@ class LinearGroup : public torch::CustomClassHolder {
   /// dx [T, in], fresh.
   at::Tensor input_gradient(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
                             const std::vector<at::Tensor>& saved, size_t first) const;
+  /// The one operand's dx for an operator that adds the low-rank part itself, where keeps_apart says so.
+  LowRankSum input_gradient_apart(const at::Tensor& gradient, const std::vector<at::Tensor>& narrow, const std::vector<at::Tensor>& saved,
+                                  size_t first) const;
   /// As factors(), in the masters' dtypes; undefined where not wanted. x [T, in] (undefined when needs_input says no).
   std::vector<at::Tensor> factor_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
                                            const at::Tensor& x, const std::vector<at::Tensor>& saved, size_t first,
@@ -76,6 +84,7 @@ class LinearGroup : public torch::CustomClassHolder {
   };
   LowRank low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved, const at::Tensor& known_p = {}) const;
   at::Tensor narrow(const at::Tensor& x, const at::Tensor& stacked) const;
+  bool all_kept_apart(const at::Tensor& like) const;
   at::Tensor low_rank_first(size_t operand, const at::Tensor& x, const LowRank& terms, const at::Tensor& addend) const;
 
   std::vector<LinearOperand> operands_;

@@ -28,7 +28,7 @@ struct Call : torch::CustomClassHolder {
 struct Forward {
   at::Tensor output;  ///< [T, width]
   elementwise::Normalised normalised;
-  at::Tensor gate, up;
+  at::Tensor gate, up;  ///< bases: their low-rank parts may be apart
 };
 
 /// `saved_in`, `saved_down` may be null.
@@ -36,14 +36,13 @@ Forward run(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& norm
             variable_list* saved_down) {
   Forward result;
   result.normalised = elementwise::rms_norm(x, delta, norm_weight, call.epsilon);
-  auto wide = call.in.forward(result.normalised.output, LinearForm::kMatmul, saved_in);
+  const auto wide = call.in.forward_apart(result.normalised.output, saved_in);
   result.normalised.output.reset();
-  result.gate = wide[0];
-  result.up = wide[1];
-  wide.clear();
+  result.gate = wide[0].base;
+  result.up = wide[1].base;
   if (!call.pass.gradient_only) {
     variable_list low_rank;
-    const auto product = elementwise::swiglu(result.gate, result.up);
+    const auto product = elementwise::swiglu(wide[0], wide[1]);
     result.output = call.down.forward_onto(result.normalised.sum, product, &low_rank);
     if (call.pass.kept != nullptr && !low_rank.empty()) call.pass.kept->push_back(low_rank.front());
     if (saved_down != nullptr) *saved_down = std::move(low_rank);
@@ -52,7 +51,7 @@ Forward run(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& norm
   if (call.pass.kept != nullptr && call.pass.kept->size() == 1)
     call.down.save_again(call.pass.kept->front(), result.gate, saved_down);
   else
-    call.down.save_again({}, elementwise::swiglu(result.gate, result.up), saved_down);
+    call.down.save_again({}, elementwise::swiglu(wide[0], wide[1]), saved_down);
   result.output = at::empty_like(result.normalised.sum);
   return result;
 }
@@ -89,12 +88,13 @@ struct NormGatedMlp : torch::autograd::Function<NormGatedMlp> {
 
     const auto down_narrow = call->down.narrow_gradients({g}, saved, first_down);
     elementwise::SwiGluGradients inner;
+    const auto wide_gate = call->in.apart_again(0, gate, saved, 5), wide_up = call->in.apart_again(1, up, saved, 5);
     if (wants_in) {
-      const at::Tensor product_gradient = call->down.input_gradient({g}, down_narrow, saved, first_down);
-      inner = elementwise::swiglu_backward(product_gradient, gate, up,
+      const auto product_gradient = call->down.input_gradient_apart(g, down_narrow, saved, first_down);
+      inner = elementwise::swiglu_backward(product_gradient, wide_gate, wide_up,
                                            /*in_place=*/!torch::autograd::get_current_graph_task_keep_graph());
     } else if (call->down.needs_input(wanted_down)) {
-      inner.output = elementwise::swiglu(gate, up);
+      inner.output = elementwise::swiglu(wide_gate, wide_up);
     }
     const auto down_factors = call->down.factor_gradients({g}, down_narrow, inner.output, saved, first_down, wanted_down);
     inner.output.reset();

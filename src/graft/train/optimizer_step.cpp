@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <utility>
 
 #include "graft/adapters/dropout_stream.h"
 #include "graft/base/random.h"
@@ -43,7 +44,7 @@ OptimizerStep::OptimizerStep(const LossFunction& model, AdamW& optimizer, const 
     graphed_.emplace(model_, optimizer_.parameters(), options.device(), options.cuda_graph_tokens());
 }
 
-StepOutcome OptimizerStep::run(int64_t step, const data::StepBatches& batches, bool stop_asked) {
+StepOutcome OptimizerStep::run(int64_t step, const data::StepBatches& batches, bool stop_asked, const std::function<void()>& meanwhile) {
   auto facts = accumulate(step, batches);  // [loss, stop]
   const at::NoGradGuard no_grad;
   facts = sum_over_ranks(facts, stop_asked);
@@ -52,6 +53,7 @@ StepOutcome OptimizerStep::run(int64_t step, const data::StepBatches& batches, b
   const auto skip = at::isfinite(facts.select(0, 0)).logical_and(at::isfinite(norm)).logical_not().to(at::kFloat);
   if (options_.clip_grad_norm()) clip_gradients(gradients, norm, *options_.clip_grad_norm());
   optimizer_.step(learning_rate(options_.schedule(), step, options_.steps()), skip);
+  if (meanwhile) meanwhile();
   const auto read = at::cat({facts, norm.to(at::kDouble).reshape({1})}).cpu();
   const double* values = read.const_data_ptr<double>();
   StepOutcome outcome;
@@ -63,13 +65,23 @@ StepOutcome OptimizerStep::run(int64_t step, const data::StepBatches& batches, b
   return outcome;
 }
 
+void OptimizerStep::stage(const data::StepBatches& batches) {
+  const auto first = static_cast<size_t>(peers_.rank);
+  if (first < batches.micro_batches.size()) staged_ = to_device(batches.micro_batches[first], options_.device());
+}
+
+DeviceBatch OptimizerStep::take_batch(const data::StepBatches& batches, int64_t micro_batch) {
+  if (staged_ && micro_batch == peers_.rank) return *std::exchange(staged_, std::nullopt);
+  return to_device(batches.micro_batches[static_cast<size_t>(micro_batch)], options_.device());
+}
+
 at::Tensor OptimizerStep::accumulate(int64_t step, const data::StepBatches& batches) {
   const double step_tokens = static_cast<double>(std::max<int64_t>(batches.supervised_tokens(), 1));
   const auto count = static_cast<int64_t>(batches.micro_batches.size());
   micro_losses_.clear();
   auto loss = at::zeros({}, at::TensorOptions(at::kDouble).device(options_.device()));
   for (int64_t i = peers_.rank; i < count; i += peers_.size) {
-    const auto batch = to_device(batches.micro_batches[static_cast<size_t>(i)], options_.device());
+    const auto batch = take_batch(batches, i);
     if (batch.supervised_tokens == 0) continue;
     seed_generators(step, i);
     if (before_micro_batch_) before_micro_batch_(step, i);

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <limits>
+#include <utility>
 
 #include "graft/base/error.h"
 #include "graft/base/log.h"
@@ -121,9 +123,9 @@ class TrainingLoop {
 
   bool train_one_step(data::Prefetcher& batches) {
     const auto start = std::chrono::steady_clock::now();
-    const auto input = batches.next();
+    const auto input = take_input(batches);
     const int64_t step = state_.step + 1;
-    const auto outcome = step_.run(step, input, SignalFlag::received() != 0);
+    const auto outcome = step_.run(step, input, SignalFlag::received() != 0, [&] { stage_next(batches, step + 1); });
     StepRow row;
     row.step = step;
     row.epoch = input.epoch;
@@ -144,6 +146,22 @@ class TrainingLoop {
     state_.supervised_tokens = row.supervised_tokens;
     state_.loss = outcome.loss;
     return outcome.stop_asked;
+  }
+
+  data::StepBatches take_input(data::Prefetcher& batches) {
+    if (next_error_) std::rethrow_exception(next_error_);
+    return next_input_ ? *std::exchange(next_input_, std::nullopt) : batches.next();
+  }
+
+  /// Fetched and uploaded while the device still computes. What goes wrong here is that step's error, not this one's.
+  void stage_next(data::Prefetcher& batches, int64_t step) {
+    if (step > options_.steps()) return;
+    try {
+      next_input_ = batches.next();
+      step_.stage(*next_input_);
+    } catch (...) {
+      next_error_ = std::current_exception();
+    }
   }
 
   [[noreturn]] void refuse_non_finite(int64_t step, const data::StepBatches& input) {
@@ -264,6 +282,8 @@ class TrainingLoop {
   RunResult result_;
   int64_t saved_step_ = -1;
   bool improved_ = false;
+  std::optional<data::StepBatches> next_input_;  // fetched ahead
+  std::exception_ptr next_error_;                // or why that failed
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   double training_seconds_ = 0;
   int64_t trained_tokens_ = 0;

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <utility>
+
+namespace graft::ops {
+
+/// base + narrow·wideᵀ, not yet added: a Linear's product with its frozen weight, and what its adapters add. An operator that reads the sum
+/// once (SwiGLU) adds the second part where it reads the first, which saves writing a wide matrix and reading it back.
+struct LowRankSum {
+  LowRankSum(at::Tensor matrix, at::Tensor narrow_part = {}, at::Tensor wide_part = {})  // NOLINT: a matrix is a sum of one part
+      : base(std::move(matrix)), narrow(std::move(narrow_part)), wide(std::move(wide_part)) {}
+
+  at::Tensor base;    ///< [rows, width], contiguous
+  at::Tensor narrow;  ///< [rows, rank], rows may be apart; undefined: nothing is added
+  at::Tensor wide;    ///< [width, rank], any strides
+};
+
+/// Whether operators on matrices of `like`'s device and dtype, `width` columns, add products of `rank` themselves. Where not, whoever makes
+/// a LowRankSum writes the sum out and leaves `narrow` undefined. On a GPU: bfloat16 or float16, an even rank of at most 64, a width that
+/// is a multiple of 8.
+bool keeps_apart(const at::Tensor& like, int64_t width, int64_t rank);
+
+}  // namespace graft::ops

@@ -18,6 +18,7 @@
 #include "graft/models/family.h"
 #include "graft/models/host_memory.h"
 #include "graft/quant/four_bit_weight.h"
+#include "graft/quant/fp8_weight.h"
 
 namespace graft::app {
 namespace {
@@ -27,13 +28,16 @@ constexpr uint64_t kSeed = 42;
 constexpr const char* kHead = "lm_head";
 const quant::FourBitOptions kFourBit{quant::FourBitType::kNf4, /*double_quant=*/true, /*block=*/64};
 
-double four_bit_bytes() { return io::four_bit_bytes_per_weight(kFourBit.block, kFourBit.double_quant); }
+/// Bytes per quantized weight; FP8's scale is shared by a whole row.
+double bytes_per_weight(const std::string& format) {
+  return format == "fp8" ? 1 : io::four_bit_bytes_per_weight(kFourBit.block, kFourBit.double_quant);
+}
 
-void check_host_memory(const models::DecoderOptions& shape, at::ScalarType dtype, bool four_bit) {
+void check_host_memory(const models::DecoderOptions& shape, at::ScalarType dtype, const std::string& format) {
   const auto width = static_cast<double>(at::elementSize(dtype));
   double needed = static_cast<double>(models::parameter_count(shape)) * width;
   for (const auto& [path, size] : models::linear_shapes(shape))
-    if (four_bit && path != kHead) needed -= static_cast<double>(size[0] * size[1]) * (width - four_bit_bytes());
+    if (format != "none" && path != kHead) needed -= static_cast<double>(size[0] * size[1]) * (width - bytes_per_weight(format));
   const auto limit = static_cast<double>(models::host_memory_limit());
   if (limit == 0 || needed <= limit) return;
   throw UsageError("the model's weights take " + format_bytes(needed) + " but this machine gives the process " + format_bytes(limit))
@@ -55,8 +59,13 @@ void fill_on_device(models::Decoder& decoder) {
   }
 }
 
-/// Draws each block's weights one at a time and keeps them in 4 bits: memory holds the quantized model and one weight.
-void quantize_weightless(models::Decoder& decoder, const at::TensorOptions& tensors) {
+std::shared_ptr<ops::FrozenWeight> stored(const at::Tensor& weight, const std::string& format, const std::string& path) {
+  if (format == "fp8") return std::make_shared<quant::Fp8Weight>(quant::to_fp8(weight), weight.scalar_type());
+  return std::make_shared<quant::FourBitWeight>(quant::encode(weight, kFourBit, path), weight.scalar_type());
+}
+
+/// Draws each block's weights one at a time and keeps them quantized: memory holds the quantized model and one weight.
+void quantize_weightless(models::Decoder& decoder, const std::string& format, const at::TensorOptions& tensors) {
   const at::NoGradGuard no_gradients;
   for (const auto& item : decoder->named_modules()) {
     auto* linear = item.value()->as<torch::nn::LinearImpl>();
@@ -66,23 +75,20 @@ void quantize_weightless(models::Decoder& decoder, const at::TensorOptions& tens
       models::share_weight(*linear, weight);
       continue;
     }
-    auto stored = quant::encode(weight, kFourBit, item.key());
-    detail::store_frozen(item.value(), item.key(), std::make_shared<quant::FourBitWeight>(std::move(stored), weight.scalar_type()));
+    detail::store_frozen(item.value(), item.key(), stored(weight, format, item.key()));
   }
 }
 
 }  // namespace
 
 models::Decoder make_bench_base(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype) {
-  const bool four_bit = options.quant == "nf4";
-  if (options.quant != "none" && !four_bit)
-    throw UsageError("--quant " + options.quant + ": this version does not train on such a base").hint("use --quant none or nf4");
-  if (device.is_cpu()) check_host_memory(shape, dtype, four_bit);
+  if (device.is_cpu()) check_host_memory(shape, dtype, options.quant);
   const auto tensors = at::TensorOptions(dtype).device(device);
-  const models::WeightlessLinears scope(four_bit);
+  const bool quantized = options.quant != "none";
+  const models::WeightlessLinears scope(quantized);
   models::Decoder decoder(shape, tensors);
   fill_on_device(decoder);
-  if (four_bit) quantize_weightless(decoder, tensors);
+  if (quantized) quantize_weightless(decoder, options.quant, tensors);
   return decoder;
 }
 
@@ -104,7 +110,7 @@ train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const Benc
     in.quantized_parameters += size[0] * size[1];
     in.decoded_bytes = std::max(in.decoded_bytes, size[0] * size[1] * in.dtype_bytes);
   }
-  in.quantized_bytes = four_bit_bytes();
+  in.quantized_bytes = bytes_per_weight(options.quant);
   in.ranks_per_layer /= std::max<int64_t>(shape.layers, 1);
   in.dropout_width /= std::max<int64_t>(shape.layers, 1);
   in.micro_rows = options.batch, in.length = options.sequence;

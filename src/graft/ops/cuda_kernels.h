@@ -17,6 +17,7 @@ struct CudaKernels {
   decltype(&cuda::rotary) rotary;
   decltype(&cuda::swiglu_forward) swiglu_forward;
   decltype(&cuda::swiglu_backward) swiglu_backward;
+  decltype(&cuda::low_rank_sum) low_rank_sum;
   decltype(&cuda::low_rank_swiglu_forward) low_rank_swiglu_forward;
   decltype(&cuda::low_rank_swiglu_backward) low_rank_swiglu_backward;
   decltype(&cuda::cross_entropy) cross_entropy;

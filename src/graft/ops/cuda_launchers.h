@@ -32,8 +32,8 @@ void swiglu_backward(Real dtype, const void* gradient, const void* gate, const v
                      void* up_gradient, void* output, void* stream);
 
 /// narrow·wideᵀ, added to a matrix while it is read: narrow [rows, rank] with `narrow_stride` elements from row to row, the entry (n, k) of
-/// wide at n·wide_stride + k·wide_step. rank 0: nothing is added; else even, at most kMostFusedRank, with narrow and narrow_stride even
-/// (4-byte loads).
+/// wide at n·wide_stride + k·wide_step. rank 0: nothing is added; else a multiple of 4 with narrow 8-byte aligned and narrow_stride a
+/// multiple of 4.
 struct LowRank {
   const void* narrow = nullptr;
   int64_t narrow_stride = 0;
@@ -41,11 +41,16 @@ struct LowRank {
   int64_t wide_stride = 0, wide_step = 0;
   int64_t rank = 0;
 };
-constexpr int64_t kMostFusedRank = 64;
+constexpr int64_t kMostSummedRank = 64;     // in low_rank_sum
+constexpr int64_t kMostActivatedRank = 32;  // in low_rank_swiglu_*: beyond, adding the product first is as fast
+
+/// base += terms + first + second, [rows, width], one rounding; first and second may be null. bfloat16 or float16 (tensor cores, float32
+/// sums); width a multiple of 8, every pointer 16-byte aligned.
+void low_rank_sum(Real dtype, void* base, const LowRank& terms, const void* first, const void* second, int64_t rows, int64_t width,
+                  void* stream);
 
 /// swiglu_forward and swiglu_backward of [rows, width] matrices to which low-rank products are added first: gate + gate_terms, and so on,
-/// rounded to `dtype`. bfloat16 or float16 (tensor cores, float32 sums); width a multiple of 8, every pointer 16-byte aligned. Results may
-/// lie over inputs as above.
+/// rounded to `dtype`. As low_rank_sum; results may lie over inputs as above.
 void low_rank_swiglu_forward(Real dtype, const void* gate, const LowRank& gate_terms, const void* up, const LowRank& up_terms, int64_t rows,
                              int64_t width, void* output, void* stream);
 void low_rank_swiglu_backward(Real dtype, const void* gradient, const LowRank& gradient_terms, const void* gate, const LowRank& gate_terms,

@@ -20,13 +20,6 @@ const CudaKernels* kernels_for(const at::Tensor& input, const at::Tensor& other)
   return other.scalar_type() == input.scalar_type() ? cuda_kernels_for(input) : nullptr;
 }
 
-/// Nothing apart reaches devices without kernels (keeps_apart).
-cuda::LowRank terms_of(const LowRankSum& sum) {
-  if (!sum.narrow.defined()) return {};
-  return {sum.narrow.const_data_ptr(), sum.narrow.stride(0), sum.wide.const_data_ptr(),
-          sum.wide.stride(0),          sum.wide.stride(1),   sum.wide.size(1)};
-}
-
 bool are_fast(std::initializer_list<at::Tensor> tensors) {
   for (const auto& tensor : tensors)
     if (!cpu::is_fast(tensor)) return false;

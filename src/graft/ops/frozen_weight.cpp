@@ -15,6 +15,8 @@ at::Tensor FrozenWeight::linear(const at::Tensor& x, const at::Tensor& bias, Lin
   return at::_unsafe_view(x.reshape({-1, weight.size(1)}).mm(weight.t()), shape);
 }
 
+at::Tensor FrozenWeight::product(const Rows& x) const { return linear(x.matrix(), {}, LinearForm::kMatmul); }
+
 at::Tensor FrozenWeight::input_gradient(const at::Tensor& g) const { return g.mm(dense(g.scalar_type())); }
 
 void FrozenWeight::add_linear(at::Tensor& sum, const at::Tensor& x) const { sum.addmm_(x, dense(x.scalar_type()).t()); }

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "graft/ops/rows.h"
+
 namespace graft::ops {
 
 /// Which of LibTorch's three ways of computing x·Wᵀ + bias is asked for. They round differently; a frozen weight answers with the same
@@ -32,6 +34,10 @@ class FrozenWeight {
 
   /// x·Wᵀ (+ bias), x [..., in] in the compute dtype, bias [out] of that dtype or undefined. The result is fresh: it may be written to.
   virtual at::Tensor linear(const at::Tensor& x, const at::Tensor& bias, LinearForm form) const;
+  /// x·Wᵀ [rows, out], fresh.
+  virtual at::Tensor product(const Rows& x) const;
+  /// Whether adding onto a sum (the two functions below) in this dtype costs no more than the product alone.
+  virtual bool accumulates(at::ScalarType /*compute*/) const { return true; }
   /// sum [rows, out] += x·Wᵀ, x [rows, in].
   virtual void add_linear(at::Tensor& sum, const at::Tensor& x) const;
   /// g·W: the gradient for x. g [rows, out]. The result is fresh.

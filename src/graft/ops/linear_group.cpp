@@ -69,8 +69,10 @@ LinearGroup::LowRank LinearGroup::low_rank(const at::Tensor& x, std::vector<at::
   return result;
 }
 
-/// bias or addend (at most one) + Σ P·Bᵀ, and then the product with W onto it. Undefined when the operand has no term.
-at::Tensor LinearGroup::low_rank_first(size_t operand, const at::Tensor& x, const LowRank& terms, const at::Tensor& addend) const {
+/// addend (a bias, a residual; may be undefined) + Σ P·Bᵀ + x·Wᵀ. Undefined when the operand has no term.
+at::Tensor LinearGroup::forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms, const at::Tensor& addend) const {
+  const FrozenWeight& weight = *operands_[operand].weight;
+  if (!weight.accumulates(x.matrix().scalar_type())) return add_onto_product(operand, x, terms, addend);
   at::Tensor y;
   for (size_t t = 0; t < terms_.size(); ++t) {
     if (terms_[t].operand != operand) continue;
@@ -80,16 +82,40 @@ at::Tensor LinearGroup::low_rank_first(size_t operand, const at::Tensor& x, cons
     else
       y = addend.defined() ? at::addmm(addend, p, b) : p.mm(b);
   }
-  if (y.defined()) operands_[operand].weight->add_linear(y, x);
+  if (y.defined()) weight.add_linear(y, x.matrix());
   return y;
+}
+
+at::Tensor LinearGroup::add_onto_product(size_t operand, const Rows& x, const LowRank& terms, const at::Tensor& addend) const {
+  const auto sum = parts_of(operand, terms.p, terms.b.begin());
+  if (!sum.narrow.defined()) return {};
+  at::Tensor y = operands_[operand].weight->product(x);
+  const bool is_bias = addend.defined() && addend.dim() == 1;
+  if (is_bias) y.add_(addend);
+  return add_up({y, sum.narrow, sum.wide}, addend.defined() && !is_bias ? std::vector<at::Tensor>{addend} : std::vector<at::Tensor>{});
+}
+
+/// The low-rank part of an operand's output, without a base; `b`: the B of all terms in order.
+LowRankSum LinearGroup::parts_of(size_t operand, const at::Tensor& p, std::vector<at::Tensor>::const_iterator b) const {
+  std::vector<at::Tensor> wide;
+  int64_t begin = 0, rank = 0;
+  for (size_t t = 0; t < terms_.size(); ++t) {
+    if (terms_[t].operand != operand) continue;
+    if (wide.empty()) begin = terms_[t].begin;
+    rank += terms_[t].rank;
+    wide.push_back(b[static_cast<std::ptrdiff_t>(t)]);
+  }
+  if (wide.empty()) return at::Tensor();
+  return {at::Tensor(), p.narrow(1, begin, rank), joined(wide)};
 }
 
 std::vector<at::Tensor> LinearGroup::forward(const at::Tensor& x, LinearForm form, std::vector<at::Tensor>* saved) const {
   const LowRank terms = low_rank(x, saved);
+  const Rows rows(x.is_cuda() ? as_matrix(x) : x);
   std::vector<at::Tensor> outputs;
   for (size_t i = 0; i < operands_.size(); ++i) {
     const LinearOperand& operand = operands_[i];
-    at::Tensor y = x.is_cuda() ? low_rank_first(i, as_matrix(x), terms, operand.bias) : at::Tensor();
+    at::Tensor y = x.is_cuda() ? forward_on_gpu(i, rows, terms, operand.bias) : at::Tensor();
     if (y.defined()) {
       auto shape = x.sizes().vec();
       shape.back() = y.size(1);
@@ -112,7 +138,7 @@ bool LinearGroup::all_kept_apart(const at::Tensor& like) const {
   if (terms_.empty()) return false;
   std::vector<int64_t> ranks(operands_.size());
   for (const Term& term : terms_) {
-    if (term.rank % 2 != 0) return false;  // the next term's columns would begin at an odd one
+    if (term.rank % 4 != 0) return false;  // the next term's columns would not be aligned
     ranks[term.operand] += term.rank;
   }
   for (size_t i = 0; i < operands_.size(); ++i)
@@ -128,9 +154,10 @@ std::vector<LowRankSum> LinearGroup::forward_apart(const at::Tensor& x, std::vec
   }
   std::vector<at::Tensor> parts;
   low_rank(x, &parts);
+  const Rows rows(as_matrix(x));
   for (size_t i = 0; i < operands_.size(); ++i) {
-    const at::Tensor& bias = operands_[i].bias;
-    const auto base = operands_[i].weight->linear(as_matrix(x), bias, bias.defined() ? LinearForm::kAddmm : LinearForm::kMatmul);
+    const auto& [weight, bias, terms] = operands_[i];
+    const auto base = bias.defined() ? weight->linear(rows.matrix(), bias, LinearForm::kAddmm) : weight->product(rows);
     sums.push_back(apart_again(i, base, parts, 0));
   }
   if (saved != nullptr) saved->insert(saved->end(), parts.begin(), parts.end());
@@ -139,20 +166,13 @@ std::vector<LowRankSum> LinearGroup::forward_apart(const at::Tensor& x, std::vec
 
 LowRankSum LinearGroup::apart_again(size_t operand, const at::Tensor& base, const std::vector<at::Tensor>& saved, size_t first) const {
   if (!all_kept_apart(base)) return base;
-  std::vector<at::Tensor> b;
-  int64_t begin = 0, rank = 0;
-  for (size_t t = 0; t < terms_.size(); ++t) {
-    if (terms_[t].operand != operand) continue;
-    if (b.empty()) begin = terms_[t].begin;
-    rank += terms_[t].rank;
-    b.push_back(saved[first + 2 + t]);
-  }
-  if (b.empty()) return base;
-  return {base, saved[first].narrow(1, begin, rank), joined(b)};
+  auto sum = parts_of(operand, saved[first], saved.begin() + static_cast<std::ptrdiff_t>(first) + 2);
+  sum.base = base;
+  return sum;
 }
 
 at::Tensor LinearGroup::forward_onto(const at::Tensor& addend, const at::Tensor& x, std::vector<at::Tensor>* saved) const {
-  if (x.is_cuda() && !terms_.empty() && !operands_.front().bias.defined()) return low_rank_first(0, x, low_rank(x, saved), addend);
+  if (x.is_cuda() && !terms_.empty() && !operands_.front().bias.defined()) return forward_on_gpu(0, Rows(x), low_rank(x, saved), addend);
   return forward(x, LinearForm::kMatmul, saved).front().add_(addend);
 }
 
@@ -174,10 +194,17 @@ std::vector<at::Tensor> LinearGroup::narrow_gradients(const std::vector<at::Tens
 
 at::Tensor LinearGroup::input_gradient(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
                                        const std::vector<at::Tensor>& saved, size_t first) const {
-  const bool low_rank_first = gradients.front().is_cuda() && !terms_.empty() && !dropout_;
-  at::Tensor result = low_rank_first ? joined(narrow).mm(saved[first + 1]) : operands_.front().weight->input_gradient(gradients.front());
-  for (size_t i = low_rank_first ? 0 : 1; i < operands_.size(); ++i) operands_[i].weight->add_input_gradient(result, gradients[i]);
-  if (terms_.empty() || low_rank_first) return result;
+  const auto dtype = gradients.front().scalar_type();
+  const bool accumulate = std::all_of(operands_.begin(), operands_.end(), [&](const auto& o) { return o.weight->accumulates(dtype); });
+  const bool one_sum = gradients.front().is_cuda() && !terms_.empty() && !dropout_;
+  if (one_sum && !accumulate) {
+    std::vector<at::Tensor> products;
+    for (size_t i = 0; i < operands_.size(); ++i) products.push_back(operands_[i].weight->input_gradient(gradients[i]));
+    return add_up({products.front(), joined(narrow), saved[first + 1].t()}, {products.begin() + 1, products.end()});
+  }
+  at::Tensor result = one_sum ? joined(narrow).mm(saved[first + 1]) : operands_.front().weight->input_gradient(gradients.front());
+  for (size_t i = one_sum ? 0 : 1; i < operands_.size(); ++i) operands_[i].weight->add_input_gradient(result, gradients[i]);
+  if (terms_.empty() || one_sum) return result;
   const at::Tensor& stacked = saved[first + 1];
   if (!dropout_) return result.addmm_(joined(narrow), stacked);
   for (size_t t = 0; t < terms_.size(); ++t) {
@@ -197,15 +224,20 @@ LowRankSum LinearGroup::input_gradient_apart(const at::Tensor& gradient, const s
 }
 
 std::vector<at::Tensor> LinearGroup::factor_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
-                                                      const at::Tensor& x, const std::vector<at::Tensor>& saved, size_t first,
+                                                      const FactoredInput& x, const std::vector<at::Tensor>& saved, size_t first,
                                                       const std::vector<bool>& wanted) const {
   std::vector<at::Tensor> result(2 * terms_.size());
   const bool stacked = !dropout_ && needs_input(wanted);
-  const at::Tensor all_a = stacked ? master_gradient(joined(narrow).t(), x, terms_.front().a.scalar_type()) : at::Tensor();
+  const auto a_gradient = [&](const at::Tensor& q, const at::Tensor& matrix, at::ScalarType dtype) {
+    const at::Tensor scaled = x.rows.defined() ? (q * x.rows).to(q.scalar_type()) : q;
+    const at::Tensor gradient = master_gradient(scaled.t(), matrix, dtype);
+    return x.columns.defined() ? at::Tensor(gradient).mul_(x.columns) : gradient;
+  };
+  const at::Tensor all_a = stacked ? a_gradient(joined(narrow), x.matrix, terms_.front().a.scalar_type()) : at::Tensor();
   for (size_t t = 0; t < terms_.size(); ++t) {
     const Term& term = terms_[t];
     if (wanted[2 * t] && stacked) result[2 * t] = all_a.narrow(0, term.begin, term.rank).to(term.a.scalar_type());
-    if (wanted[2 * t] && !stacked) result[2 * t] = master_gradient(narrow[t].t(), dropped(x, term.mask), term.a.scalar_type());
+    if (wanted[2 * t] && !stacked) result[2 * t] = a_gradient(narrow[t], dropped(x.matrix, term.mask), term.a.scalar_type());
     if (!wanted[2 * t + 1]) continue;
     const at::Tensor& g = gradients[term.operand];
     const at::Tensor p = saved[first].narrow(1, term.begin, term.rank);

@@ -19,6 +19,13 @@ struct LinearOperand {
   std::vector<LoraTerm> terms;
 };
 
+/// A matrix diag(rows)·matrix·diag(columns).
+struct FactoredInput {
+  at::Tensor matrix;   ///< [T, in] in the compute dtype
+  at::Tensor rows;     ///< float32 [T, 1] or undefined: ones
+  at::Tensor columns;  ///< [in] or undefined: ones
+};
+
 /// Linears that share one input x [T, in] (query, key and value; gate and up; or a single one): the arithmetic of their forward and
 /// backward over plain tensors, without a graph.
 ///
@@ -37,7 +44,7 @@ class LinearGroup : public torch::CustomClassHolder {
   size_t size() const { return operands_.size(); }
 
   /// x [..., in] → y_i [..., out_i], fresh. `form`: how the product with W is computed. `saved` (may be null) receives what backward takes.
-  /// On a GPU the low-rank part is written first and the product with W added onto it: one pass over y instead of three.
+  /// On a GPU the low-rank part is written first and the product with W added onto it (one pass over y instead of three), where W can.
   std::vector<at::Tensor> forward(const at::Tensor& x, LinearForm form, std::vector<at::Tensor>* saved) const;
   /// y_i [T, out_i] for an operator that adds the low-rank parts itself, where keeps_apart says so.
   std::vector<LowRankSum> forward_apart(const at::Tensor& x, std::vector<at::Tensor>* saved) const;
@@ -64,9 +71,10 @@ class LinearGroup : public torch::CustomClassHolder {
   /// The one operand's dx for an operator that adds the low-rank part itself, where keeps_apart says so.
   LowRankSum input_gradient_apart(const at::Tensor& gradient, const std::vector<at::Tensor>& narrow, const std::vector<at::Tensor>& saved,
                                   size_t first) const;
-  /// As factors(), in the masters' dtypes; undefined where not wanted. x [T, in] (undefined when needs_input says no).
+  /// As factors(), in the masters' dtypes; undefined where not wanted. x: the group's input (its matrix is undefined when needs_input
+  /// says no). A normalised matrix need not be built again: (Q·diag(rows))ᵀ·matrix·diag(columns) gives the same dA.
   std::vector<at::Tensor> factor_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
-                                           const at::Tensor& x, const std::vector<at::Tensor>& saved, size_t first,
+                                           const FactoredInput& x, const std::vector<at::Tensor>& saved, size_t first,
                                            const std::vector<bool>& wanted) const;
 
  private:
@@ -84,8 +92,10 @@ class LinearGroup : public torch::CustomClassHolder {
   };
   LowRank low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved, const at::Tensor& known_p = {}) const;
   at::Tensor narrow(const at::Tensor& x, const at::Tensor& stacked) const;
+  at::Tensor add_onto_product(size_t operand, const Rows& x, const LowRank& terms, const at::Tensor& addend) const;
+  LowRankSum parts_of(size_t operand, const at::Tensor& p, std::vector<at::Tensor>::const_iterator b) const;
   bool all_kept_apart(const at::Tensor& like) const;
-  at::Tensor low_rank_first(size_t operand, const at::Tensor& x, const LowRank& terms, const at::Tensor& addend) const;
+  at::Tensor forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms, const at::Tensor& addend) const;
 
   std::vector<LinearOperand> operands_;
   std::vector<Term> terms_;

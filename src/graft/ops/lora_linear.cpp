@@ -44,7 +44,8 @@ struct LoraLinear : torch::autograd::Function<LoraLinear> {
     const auto narrow = group->narrow_gradients({g}, saved, 1);
     if (context->needs_input_grad(0)) result[0] = group->input_gradient({g}, narrow, saved, 1).view(input_shape);
     if (first_factor == 2 && context->needs_input_grad(1)) result[1] = g.sum(0);
-    const auto factors = group->factor_gradients({g}, narrow, saved.empty() ? at::Tensor() : as_matrix(saved[0]), saved, 1, wanted);
+    const FactoredInput x{saved.empty() ? at::Tensor() : as_matrix(saved[0]), {}, {}};
+    const auto factors = group->factor_gradients({g}, narrow, x, saved, 1, wanted);
     result.insert(result.end(), factors.begin(), factors.end());
     result.insert(result.end(), {at::Tensor(), at::Tensor()});  // group, form
     return result;

@@ -4,9 +4,37 @@
 
 namespace graft::ops {
 
+namespace {
+
+bool has_kernels(const at::Tensor& like, int64_t width, int64_t rank) {
+  return rank > 0 && rank % 4 == 0 && width % 8 == 0 && like.scalar_type() != at::kFloat && cuda_kernels_for(like) != nullptr;
+}
+
+}  // namespace
+
 bool keeps_apart(const at::Tensor& like, int64_t width, int64_t rank) {
-  return rank > 0 && rank <= cuda::kMostFusedRank && rank % 2 == 0 && width % 8 == 0 && like.scalar_type() != at::kFloat &&
-         cuda_kernels_for(like) != nullptr;
+  return rank <= cuda::kMostActivatedRank && has_kernels(like, width, rank);
+}
+
+cuda::LowRank terms_of(const LowRankSum& sum) {
+  if (!sum.narrow.defined()) return {};
+  return {sum.narrow.const_data_ptr(), sum.narrow.stride(0), sum.wide.const_data_ptr(),
+          sum.wide.stride(0),          sum.wide.stride(1),   sum.wide.size(1)};
+}
+
+at::Tensor add_up(const LowRankSum& sum, const std::vector<at::Tensor>& addends) {
+  at::Tensor base = sum.base;
+  const bool aligned = sum.narrow.defined() && sum.narrow.storage_offset() % 4 == 0 && sum.narrow.stride(0) % 4 == 0;
+  if (aligned && addends.size() <= 2 && sum.wide.size(1) <= cuda::kMostSummedRank && has_kernels(base, base.size(1), sum.wide.size(1))) {
+    const auto data = [&](size_t i) { return i < addends.size() ? addends[i].const_data_ptr() : nullptr; };
+    const CudaLaunch launch(base);
+    cuda_kernels_for(base)->low_rank_sum(real_of(base), base.mutable_data_ptr(), terms_of(sum), data(0), data(1), base.size(0),
+                                         base.size(1), launch.stream());
+    return base;
+  }
+  if (sum.narrow.defined()) base.addmm_(sum.narrow, sum.wide.t());
+  for (const at::Tensor& addend : addends) base.add_(addend);
+  return base;
 }
 
 }  // namespace graft::ops

@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
+
+#include "graft/ops/cuda_launchers.h"
 
 namespace graft::ops {
 
@@ -22,5 +25,12 @@ struct LowRankSum {
 /// a LowRankSum writes the sum out and leaves `narrow` undefined. On a GPU: bfloat16 or float16, an even rank of at most 64, a width that
 /// is a multiple of 8.
 bool keeps_apart(const at::Tensor& like, int64_t width, int64_t rank);
+
+/// base + narrow·wideᵀ + Σ addends (of base's shape, dtype and device, contiguous), written over base. In one pass where keeps_apart says
+/// so and there are at most two addends.
+at::Tensor add_up(const LowRankSum& sum, const std::vector<at::Tensor>& addends);
+
+/// The kernels' form of what is apart; rank 0 when nothing is.
+cuda::LowRank terms_of(const LowRankSum& sum);
 
 }  // namespace graft::ops

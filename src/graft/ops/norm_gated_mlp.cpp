@@ -96,7 +96,7 @@ struct NormGatedMlp : torch::autograd::Function<NormGatedMlp> {
     } else if (call->down.needs_input(wanted_down)) {
       inner.output = elementwise::swiglu(wide_gate, wide_up);
     }
-    const auto down_factors = call->down.factor_gradients({g}, down_narrow, inner.output, saved, first_down, wanted_down);
+    const auto down_factors = call->down.factor_gradients({g}, down_narrow, {inner.output, {}, {}}, saved, first_down, wanted_down);
     inner.output.reset();
 
     variable_list result(3), in_factors(wanted_in.size());
@@ -108,8 +108,7 @@ struct NormGatedMlp : torch::autograd::Function<NormGatedMlp> {
         result[0] = elementwise::rms_norm_input_gradient(gradient, sum, norm_weight, root, g).view(gradients[0].sizes());
         result[1] = result[0];
       }
-      const auto input = call->in.needs_input(wanted_in) ? elementwise::rms_norm(sum, {}, norm_weight, call->epsilon).output : at::Tensor();
-      in_factors = call->in.factor_gradients(wide, narrow, input, saved, 5, wanted_in);
+      in_factors = call->in.factor_gradients(wide, narrow, {sum, root, norm_weight}, saved, 5, wanted_in);
     }
     result.insert(result.end(), in_factors.begin(), in_factors.end());
     result.insert(result.end(), down_factors.begin(), down_factors.end());

@@ -60,8 +60,7 @@ struct NormLinearsFunction : torch::autograd::Function<NormLinearsFunction> {
       const auto gradient = call->group.input_gradient(flat, narrow, saved, 3);
       result[0] = elementwise::rms_norm_input_gradient(gradient, rows, norm_weight, root, residual).view(x.sizes());
     }
-    const auto input = call->group.needs_input(wanted) ? elementwise::rms_norm(rows, {}, norm_weight, call->epsilon).output : at::Tensor();
-    const auto factors = call->group.factor_gradients(flat, narrow, input, saved, 3, wanted);
+    const auto factors = call->group.factor_gradients(flat, narrow, {rows, root, norm_weight}, saved, 3, wanted);
     result.insert(result.end(), factors.begin(), factors.end());
     result.emplace_back();  // call
     return result;

@@ -11,6 +11,9 @@ namespace graft::quant {
 struct CudaKernels {
   decltype(&cuda::decode_four_bit) decode_four_bit;
   decltype(&cuda::encode_four_bit) encode_four_bit;
+  decltype(&cuda::encode_fp8_rows) encode_fp8_rows;
+  decltype(&cuda::transpose_bytes) transpose_bytes;
+  decltype(&cuda::has_fp8_products) has_fp8_products;
 };
 
 /// Null in a build without nvcc: 4-bit weights on a GPU are then decoded on the host, which is far slower and gives the same bits.

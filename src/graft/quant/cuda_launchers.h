@@ -4,7 +4,7 @@
 
 #include "graft/ops/cuda_launchers.h"
 
-/// Raw launchers of four_bit_cuda.cu, in the manner of ops/cuda_launchers.h: GPU pointers, sizes, a stream; no LibTorch header.
+/// Raw launchers of this folder's .cu files, in the manner of ops/cuda_launchers.h: GPU pointers, sizes, a stream; no LibTorch header.
 namespace graft::quant::cuda {
 
 /// Where the maximum of each block comes from: float absmax, or codes of 8 bits with their own maxima (nested_absmax not null).
@@ -32,5 +32,15 @@ struct EncodeRule {
 /// not written).
 void encode_four_bit(ops::cuda::Real dtype, const void* weights, int64_t count, const EncodeRule& rule, int64_t block, uint8_t* codes,
                      float* absmax, int* not_finite, void* stream);
+
+/// A matrix [rows, width] → E4M3 codes and scales [rows], the rule of fp8.h. `factors` [width] may be null.
+void encode_fp8_rows(ops::cuda::Real dtype, const void* x, const float* factors, int64_t rows, int64_t width, void* codes, float* scales,
+                     void* stream);
+
+/// Bytes [rows, columns] → [columns, rows].
+void transpose_bytes(const void* from, int64_t rows, int64_t columns, void* to, void* stream);
+
+/// Whether the current device has FP8 matrix units.
+bool has_fp8_products();
 
 }  // namespace graft::quant::cuda

@@ -129,6 +129,7 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   trainer.observe(std::make_shared<train::Console>(console_options(recipe)));
   const auto result = trainer.run();
   report_exports(recipe, result.final_weights);
+  model->finish();
   print_result(recipe, result.final_weights.string(), request.common.json);
   return 0;
 }

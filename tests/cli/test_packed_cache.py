@@ -23,10 +23,10 @@ def home(tmp_path):
 
 @pytest.fixture
 def train(recipe, tmp_path, home):
-    """Trains two steps on a 4-bit base; returns the adapter's hash and what was said."""
+    """Trains a step on a 4-bit base; returns the adapter's hash and what was said."""
     def run(cache="auto", model=BASE, **quant):
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
-        path = recipe(quant={"type": "nf4", "cache": str(cache), **quant}, model={"path": str(model), "dtype": "bf16", "max_length": 128}, train={"steps": 2})
+        path = recipe(quant={"type": "nf4", "cache": str(cache), **quant}, model={"path": str(model), "dtype": "bf16", "max_length": 128}, train={"steps": 1})
         process = run_graft("train", path, env=home)
         return hashlib.sha256((tmp_path / "run/adapter/adapter_model.safetensors").read_bytes()).hexdigest(), process.stderr
     return run
@@ -36,7 +36,7 @@ def copies(tmp_path):
     return sorted(p for p in (tmp_path / "cache/graft/quantized").glob("*") if p.is_dir())
 
 
-@pytest.mark.parametrize("quant", [{}, {"double": False, "block": 128}, {"type": "fp4"}])
+@pytest.mark.parametrize("quant", [{}, {"type": "fp4", "double": False, "block": 128}])
 def test_the_adapter_is_the_same_without_with_a_new_and_with_an_old_cache(train, tmp_path, quant):
     plain, said = train(cache="none", **quant)
     assert "4-bit weights" not in said and not (tmp_path / "cache").exists()
@@ -78,15 +78,6 @@ def shorten(copy):
     os.truncate(copy / "model.safetensors", (copy / "model.safetensors").stat().st_size // 2)
 
 
-def lose_the_manifest(copy):
-    (copy / "config.json").unlink()
-
-
-def claim_another_key(copy):
-    manifest = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps({**manifest, "key": "0" * 64}))
-
-
 def break_a_maximum(copy):
     """NaN in one weight's scales: found only when that weight is read, after others were taken."""
     from struct import unpack
@@ -99,7 +90,7 @@ def break_a_maximum(copy):
     (copy / "model.safetensors").write_bytes(bytes_)
 
 
-@pytest.mark.parametrize("damage", [shorten, lose_the_manifest, claim_another_key, break_a_maximum])
+@pytest.mark.parametrize("damage", [shorten, break_a_maximum])
 def test_a_damaged_copy_is_reported_once_and_replaced(train, tmp_path, damage):
     plain, _ = train()
     (copy,) = copies(tmp_path)
@@ -121,12 +112,12 @@ def test_a_cache_that_cannot_be_written_is_said_and_the_run_goes_on(train, tmp_p
 
 def test_kills_leave_no_half_copy_and_the_next_start_cleans_up(recipe, train, tmp_path, home):
     plain, _ = train(cache="none")
-    path = recipe("killed.yaml", quant={"type": "nf4"}, model={"path": str(BASE), "dtype": "bf16", "max_length": 128}, train={"steps": 2},
+    path = recipe("killed.yaml", quant={"type": "nf4"}, model={"path": str(BASE), "dtype": "bf16", "max_length": 128}, train={"steps": 1},
                   output_dir=str(tmp_path / "killed"))
     start = time.monotonic()
     assert subprocess.run([GRAFT, "train", str(path)], env=home, capture_output=True).returncode == 0
     whole = time.monotonic() - start
-    for share in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9):
+    for share in (0.5, 0.65, 0.8):
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
         shutil.rmtree(tmp_path / "killed", ignore_errors=True)
         process = subprocess.Popen([GRAFT, "train", str(path)], env=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -145,12 +136,12 @@ def test_kills_leave_no_half_copy_and_the_next_start_cleans_up(recipe, train, tm
 
 def test_two_processes_that_start_at_once(recipe, tmp_path, home):
     processes = []
-    for name in ("a", "b", "c"):
-        path = recipe(f"{name}.yaml", quant={"type": "nf4"}, model={"path": str(BASE), "dtype": "bf16", "max_length": 128}, train={"steps": 2},
+    for name in ("a", "b"):
+        path = recipe(f"{name}.yaml", quant={"type": "nf4"}, model={"path": str(BASE), "dtype": "bf16", "max_length": 128}, train={"steps": 1},
                       output_dir=str(tmp_path / name))
         processes.append(subprocess.Popen([GRAFT, "train", str(path)], env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     for process in processes:
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0 and "warning" not in said, said
-    adapters = {(tmp_path / name / "adapter/adapter_model.safetensors").read_bytes() for name in ("a", "b", "c")}
+    adapters = {(tmp_path / name / "adapter/adapter_model.safetensors").read_bytes() for name in ("a", "b")}
     assert len(adapters) == 1 and len(copies(tmp_path)) == 1

@@ -10,6 +10,7 @@
 #include "graft/app/device.h"
 #include "graft/app/gemm_rate.h"
 #include "graft/app/jobs.h"
+#include "graft/app/memory_watch.h"
 #include "graft/app/process_age.h"
 #include "graft/app/step_profile.h"
 #include "graft/base/error.h"
@@ -115,56 +116,80 @@ void print_text(const Json& document) {
   std::cout << line;
 }
 
-}  // namespace
+/// What is settled before anything is allocated.
+struct Bench {
+  const BenchOptions& options;
+  models::DecoderOptions shape;
+  at::Device device;
+  std::string dtype;
+  int64_t room;  ///< bytes that the device has for it
+  MemorySituation situation;
 
-int run_bench_train_job(const JobRequest& request) {
-  const BenchOptions& bench = request.bench;
-  const auto shape = bench_shape(bench.shape);
-  check_bench(bench, shape);
-  const at::Device device = resolve_device(request.common.device);
-  const std::string dtype = request.common.dtype.empty() ? "bf16" : request.common.dtype;
-  const int64_t room = memory_for_run(device);  // before anything is allocated
-  const auto memory = bench_memory(shape, bench, device, resolve_dtype(dtype, at::kBFloat16), room);
-  auto decoder = make_bench_base(shape, bench, device, resolve_dtype(dtype, at::kBFloat16));
+  at::ScalarType type() const { return resolve_dtype(dtype, at::kBFloat16); }
+};
+
+Json measure(Bench* bench) {
+  const auto& [options, shape, device, dtype, room, situation] = *bench;
+  const auto& memory = situation.inputs;
+  auto decoder = make_bench_base(shape, options, device, bench->type());
   decoder->set_recompute(memory.recompute_every);
-  auto adapters = attach_bench_adapter(decoder, bench);
-  const auto batches = bench_batches(bench, shape.vocabulary_size);
+  auto adapters = attach_bench_adapter(decoder, options);
+  const auto batches = bench_batches(options, shape.vocabulary_size);
 
-  const auto times = std::make_shared<StepTimes>(bench.warmup);
-  auto options = train::TrainerOptions(bench.warmup + bench.steps).learning_rate(1e-4).device(device).handle_signals(false);
-  if (bench.dropout == 0) options.cuda_graph_tokens(train::graph_tokens(train::plan_memory(memory), memory.recompute_every, room));
+  const auto times = std::make_shared<StepTimes>(options.warmup);
+  auto trainer_options = train::TrainerOptions(options.warmup + options.steps).learning_rate(1e-4).device(device).handle_signals(false);
+  if (options.dropout == 0)
+    trainer_options.cuda_graph_tokens(train::graph_tokens(train::plan_memory(memory), memory.recompute_every, room));
   train::Trainer trainer(
-      decoder_loss(decoder, 0), adapters.named_parameters(), [&batches](int64_t) { return batches; }, options);
+      decoder_loss(decoder, 0), adapters.named_parameters(), [&batches](int64_t) { return batches; }, trainer_options);
   trainer.set_training_with([&decoder](bool on) { decoder->train(on); }).observe(times);
-  if (!bench.profile.empty()) trainer.observe(std::make_shared<StepProfile>(bench.warmup + bench.steps, bench.profile));
+  watch_phases(trainer, bench->situation);
+  if (!options.profile.empty()) trainer.observe(std::make_shared<StepProfile>(options.warmup + options.steps, options.profile));
   const auto result = trainer.run();
 
   const auto tokens = static_cast<double>(batches.tokens());
   const double median = times->quantile(0.5), tokens_per_second = tokens / median;
   const double flop = flop_per_token(shape, memory.recompute_every, static_cast<double>(batches.supervised_tokens()) / tokens);
   const int64_t peak = train::peak_memory_bytes(device), reserved = train::peak_reserved_bytes(device);
-  const double gemm_rate = measured_gemm_rate(device, resolve_dtype(dtype, at::kBFloat16));  // last: it needs memory of its own
-  const Json document = {{"setting", setting_json(bench, dtype, device)},
-                         {"step_seconds_median", median},
-                         {"step_seconds_p10", times->quantile(0.1)},
-                         {"step_seconds_p90", times->quantile(0.9)},
-                         {"tokens_per_second", tokens_per_second},
-                         {"peak_memory_bytes", peak},
-                         {"predicted_peak_memory_bytes", train::plan_memory(memory).total()},
-                         {"recompute_every", memory.recompute_every},
-                         {"peak_reserved_bytes", reserved > 0 ? Json(reserved) : Json()},
-                         {"start_to_first_step_seconds", times->first_step_ended()},
-                         {"gemm_flops_per_second", gemm_rate},
-                         {"flop_per_token", flop},
-                         {"share_of_gemm", flop * tokens_per_second / gemm_rate},
-                         {"parameters", models::parameter_count(shape)},
-                         {"trainable_parameters", result.trainable_parameters},
-                         {"last_loss", result.loss}};
-  if (request.common.json)
-    std::cout << dump_json(document, 2) << '\n';
-  else
-    print_text(document);
-  return 0;
+  const double gemm_rate = measured_gemm_rate(device, bench->type());  // last: it needs memory of its own
+  return {{"setting", setting_json(options, dtype, device)},
+          {"step_seconds_median", median},
+          {"step_seconds_p10", times->quantile(0.1)},
+          {"step_seconds_p90", times->quantile(0.9)},
+          {"tokens_per_second", tokens_per_second},
+          {"peak_memory_bytes", peak},
+          {"predicted_peak_memory_bytes", train::plan_memory(memory).total()},
+          {"recompute_every", memory.recompute_every},
+          {"peak_reserved_bytes", reserved > 0 ? Json(reserved) : Json()},
+          {"start_to_first_step_seconds", times->first_step_ended()},
+          {"gemm_flops_per_second", gemm_rate},
+          {"flop_per_token", flop},
+          {"share_of_gemm", flop * tokens_per_second / gemm_rate},
+          {"parameters", models::parameter_count(shape)},
+          {"trainable_parameters", result.trainable_parameters},
+          {"last_loss", result.loss}};
+}
+
+}  // namespace
+
+int run_bench_train_job(const JobRequest& request) {
+  const auto shape = bench_shape(request.bench.shape);
+  check_bench(request.bench, shape);
+  const at::Device device = resolve_device(request.common.device);
+  const std::string dtype = request.common.dtype.empty() ? "bf16" : request.common.dtype;
+  Bench bench{request.bench, shape, device, dtype, memory_for_run(device), {}};
+  bench.situation.device = device.str();
+  bench.situation.room = bench.room;
+  bench.situation.inputs = bench_memory(shape, request.bench, device, bench.type(), bench.room);
+  bench.situation.bench = true;
+  return with_memory_advice(bench.situation, [&] {
+    const Json document = measure(&bench);
+    if (request.common.json)
+      std::cout << dump_json(document, 2) << '\n';
+    else
+      print_text(document);
+    return 0;
+  });
 }
 
 }  // namespace graft::app

@@ -113,6 +113,7 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
   auto inputs = memory_inputs(recipe, data, plan, ranks, cuda);
   inputs.dropout_width = dropout_width;
   plan.recompute_every = inputs.recompute_every = chosen_recompute(recipe, inputs, recipe.memory.budget.value_or(memory), &plan.warnings);
+  plan.memory_inputs = inputs;
   plan.memory = train::plan_memory(inputs);
   return plan;
 }

@@ -21,6 +21,7 @@ struct PlanReport {
   int64_t max_length = 0;
   int64_t trainable_parameters = 0, total_parameters = 0;
   int64_t adapted_modules = 0;
+  train::MemoryInputs memory_inputs;  ///< what `memory` was worked out from
   train::MemoryPlan memory;
   int64_t recompute_every = 0;  ///< 0: nothing is recomputed; n: every n-th block
   std::vector<std::string> warnings;

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "graft/app/bench_file.h"
 #include "graft/app/bench_model.h"
 #include "graft/app/bench_shape.h"
 #include "graft/app/cuda_driver.h"
@@ -12,7 +13,9 @@
 #include "graft/app/jobs.h"
 #include "graft/app/memory_watch.h"
 #include "graft/app/process_age.h"
+#include "graft/app/step_flop.h"
 #include "graft/app/step_profile.h"
+#include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/json.h"
@@ -50,18 +53,6 @@ class StepTimes : public train::Observer {
   double first_step_ended_ = 0;
   std::vector<double> timed_;
 };
-
-/// Matrix products per token with the frozen weights: two operations a weight forward, two for the gradient of the input, two more forward
-/// in a block that is recomputed (every `recompute_every`-th). The head sees supervised tokens only. Attention, adapters and norms are not
-/// counted.
-double flop_per_token(const models::DecoderOptions& shape, int64_t recompute_every, double supervised_share) {
-  double blocks = 0, head = 0;
-  for (const auto& [name, size] : models::linear_shapes(shape))
-    (name == "lm_head" ? head : blocks) += static_cast<double>(size[0]) * static_cast<double>(size[1]);
-  const int64_t recomputed = recompute_every > 0 ? shape.layers / recompute_every : 0;
-  const double again = static_cast<double>(recomputed) / static_cast<double>(shape.layers);
-  return (4 + 2 * again) * blocks + 4 * head * supervised_share;
-}
 
 void check_bench(const BenchOptions& options, const models::DecoderOptions& shape) {
   if (options.batch * options.sequence > INT32_MAX)
@@ -149,7 +140,7 @@ Json measure(Bench* bench) {
 
   const auto tokens = static_cast<double>(batches.tokens());
   const double median = times->quantile(0.5), tokens_per_second = tokens / median;
-  const double flop = flop_per_token(shape, memory.recompute_every, static_cast<double>(batches.supervised_tokens()) / tokens);
+  const double flop = weight_flop_per_token(shape, memory.recompute_every, static_cast<double>(batches.supervised_tokens()) / tokens);
   const int64_t peak = train::peak_memory_bytes(device), reserved = train::peak_reserved_bytes(device);
   const double gemm_rate = measured_gemm_rate(device, bench->type());  // last: it needs memory of its own
   return {{"setting", setting_json(options, dtype, device)},
@@ -170,6 +161,37 @@ Json measure(Bench* bench) {
           {"last_loss", result.loss}};
 }
 
+BenchRecord record_of(const Bench& bench, const Json& document) {
+  const auto& options = bench.options;
+  const int64_t recompute = bench.situation.inputs.recompute_every;
+  BenchRecord record;
+  record.device = machine_device(bench.device.str());
+  record.shape = options.shape;
+  record.dtype = bench.dtype, record.quant = options.quant, record.adapter_dtype = options.adapter_dtype;
+  record.parameters = models::parameter_count(bench.shape);
+  record.batch = options.batch, record.sequence = options.sequence, record.rank = options.rank;
+  record.recompute_every = recompute;
+  record.dropout = options.dropout, record.supervised = options.supervised;
+  record.tokens_per_second = document.at("tokens_per_second").get<double>();
+  record.flop_per_token =
+      document.at("flop_per_token").get<double>() + attention_flop_per_token(bench.shape, recompute, static_cast<double>(options.sequence));
+  record.share_of_gemm = document.at("share_of_gemm").get<double>();
+  record.date = template_date("");
+  return record;
+}
+
+/// For `graft plan`. A bench whose result cannot be kept is a bench all the same.
+void keep(const BenchRecord& record) {
+  const fs::path path = bench_file();
+  if (path.empty()) return;
+  try {
+    add_to_bench_file(path, record);
+    log::info("kept in " + path.string() + " for the time that `graft plan` predicts");
+  } catch (const Error& error) {
+    log::warning("the result is not kept for `graft plan`: " + error.message() + " (" + error.where() + ")");
+  }
+}
+
 }  // namespace
 
 int run_bench_train_job(const JobRequest& request) {
@@ -184,6 +206,7 @@ int run_bench_train_job(const JobRequest& request) {
   bench.situation.bench = true;
   return with_memory_advice(bench.situation, [&] {
     const Json document = measure(&bench);
+    if (bench.options.profile.empty()) keep(record_of(bench, document));  // a profiled step is slower
     if (request.common.json)
       std::cout << dump_json(document, 2) << '\n';
     else

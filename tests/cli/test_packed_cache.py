@@ -110,6 +110,34 @@ def test_a_cache_that_cannot_be_written_is_said_and_the_run_goes_on(train, tmp_p
     assert adapter == train(cache="none")[0]
 
 
+def whole_copies(directory):
+    return [p for p in directory.glob("*") if p.is_dir()] + list(directory.glob(".*"))
+
+
+def test_a_disk_without_room_is_said_and_the_run_goes_on(recipe, train, tmp_path):
+    """A write that fails half-way (no file may be longer than 1 MiB, the copy takes more), and a disk whose free space is looked at first."""
+    plain, _ = train(cache="none")
+    short = recipe("short.yaml", quant={"type": "nf4", "cache": str(tmp_path / "short")}, model={"path": str(BASE), "dtype": "bf16", "max_length": 128},
+                   train={"steps": 1}, output_dir=str(tmp_path / "limited"))
+    limited = f"trap '' XFSZ; ulimit -f 1024; exec {GRAFT} train {short}"
+    process = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
+    assert process.returncode == 0 and "are not kept for the next start" in process.stderr, process.stderr
+    assert hashlib.sha256((tmp_path / "limited/adapter/adapter_model.safetensors").read_bytes()).hexdigest() == plain
+    assert whole_copies(tmp_path / "short") == []
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], capture_output=True).returncode != 0:
+        print("tmpfs cannot be mounted here; the look at the free space was left out")
+        return
+    try:
+        adapter, said = train(cache=disk / "cache")
+        assert adapter == plain and "64.0 MiB free" in said and "they take" in said
+        assert whole_copies(disk / "cache") == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
 def test_kills_leave_no_half_copy_and_the_next_start_cleans_up(recipe, train, tmp_path, home):
     plain, _ = train(cache="none")
     path = recipe("killed.yaml", quant={"type": "nf4"}, model={"path": str(BASE), "dtype": "bf16", "max_length": 128}, train={"steps": 1},

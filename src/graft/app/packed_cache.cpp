@@ -40,7 +40,8 @@ PackedCache::PackedCache(const recipe::Recipe& recipe, const fs::path& directory
       dtype_(recipe.model.dtype),
       double_quant_(recipe.quant.double_quant),
       block_(recipe.quant.block) {
-  if (!fs::exists(target_.directory)) return;
+  std::error_code unreadable;  // a directory that may not be looked into holds no copy; writing there will say why
+  if (!fs::exists(target_.directory, unreadable)) return;
   try {
     stored_.emplace(open_packed(target_.directory, key));
     log::info("reading 4-bit weights (" + format_bytes(static_cast<double>(stored_->weight_bytes())) + ") from " +

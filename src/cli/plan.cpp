@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "graft/app/cuda_driver.h"
 #include "graft/app/plan.h"
+#include "graft/app/time_estimate.h"
 
 namespace graft::cli {
 namespace {
@@ -19,8 +20,9 @@ bool would_use_gpu(const std::string& device) { return device == "auto" ? !app::
 int run_plan(const Arguments& arguments, const app::CommonOptions& common) {
   const auto recipe = recipe::load_recipe(arguments.recipe, arguments.overrides, common.device, common.dtype);
   const auto data = app::load_run_data(recipe);
-  const auto plan = app::make_plan(recipe, data, would_use_gpu(recipe.runtime.device));
+  auto plan = app::make_plan(recipe, data, would_use_gpu(recipe.runtime.device));
   app::check_budget(recipe, plan);
+  app::add_time(recipe, data, &plan);
   if (common.json)
     std::cout << dump_json(app::plan_json(recipe, plan), 2) << '\n';
   else

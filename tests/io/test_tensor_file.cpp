@@ -6,7 +6,9 @@
 
 #include "files_for_tests.h"
 #include "graft/base/error.h"
+#include "graft/io/tensor_read.h"
 #include "support/catch.h"
+#include "support/devices.h"
 
 using namespace graft::io;
 
@@ -86,4 +88,35 @@ TEST_CASE("a BOOL tensor with another byte than 0 and 1 is refused", "[io]") {
 
 TEST_CASE("a dtype the format does not have is refused by name", "[io]") {
   REQUIRE_THROWS_WITH(to_dtype(at::kComplexFloat), Contains("ComplexFloat"));
+}
+
+TEST_CASE("tensors are read piece by piece to any device", "[io]") {
+  ScratchDirectory scratch;
+  // Below a unit, at its edge, several threads' worth, and more than two pinned pieces of 8 MiB with a rest.
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const int64_t size : {0, 1, 131072, 131073, 3000001, 25000003})
+    tensors.emplace_back(std::to_string(size), at::arange(size, at::kInt).remainder_(251).to(at::kByte));
+  tensors.emplace_back("half", at::arange(6, at::kHalf).view({2, 3}));
+  save_tensors(scratch / "t", tensors);
+  const auto file = SafetensorsFile::open(scratch / "t");
+  graft::test::for_each_device([&](at::Device device) {
+    for (const auto& [name, tensor] : tensors) {
+      INFO(name << " on " << device);
+      const at::Tensor read = at::zeros(tensor.sizes(), tensor.options().device(device));
+      read_into(file, *file.find(name), read);
+      REQUIRE(at::equal(read.cpu(), tensor));
+      REQUIRE(at::equal(read_bytes(file, *file.find(name), device).cpu(), tensor.contiguous().view({-1}).view(at::kByte)));
+    }
+  });
+  REQUIRE_THROWS_AS(read_into(file, *file.find("half"), at::zeros({7}, at::kHalf)), graft::InternalError);
+}
+
+TEST_CASE("a file that is cut short between opening and reading is an error and no signal", "[io]") {
+  ScratchDirectory scratch;
+  save_tensors(scratch / "t", {{"a", at::ones({1 << 20}, at::kFloat)}});
+  const auto file = SafetensorsFile::open(scratch / "t");
+  std::filesystem::resize_file(scratch / "t", 1 << 20);
+  graft::test::for_each_device([&](at::Device device) {
+    REQUIRE_THROWS_WITH(read_bytes(file, file.entries()[0], device), Contains("changed while it was being read"));
+  });
 }

@@ -10,7 +10,7 @@ ALLOWED = {
     "base": set(),
     "ops": {"base"},
     "quant": {"base", "ops"},
-    "io": {"base"},
+    "io": {"base", "ops"},
     "adapters": {"base", "ops", "quant", "io"},
     "models": {"base", "io", "ops"},
     "text": {"base"},

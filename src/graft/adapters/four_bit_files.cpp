@@ -11,7 +11,7 @@
 #include "graft/base/strings.h"
 #include "graft/io/config_reader.h"
 #include "graft/io/tensor_dtype.h"
-#include "graft/io/tensor_file.h"
+#include "graft/io/tensor_read.h"
 
 namespace graft::detail {
 namespace {
@@ -41,7 +41,8 @@ at::ScalarType scalar_type(const std::string& name, const io::ConfigReader& stat
 /// Reads the parts of one weight; every problem names the tensor.
 class Reader {
  public:
-  Reader(const io::ModelDirectory& directory, std::string path) : directory_(directory), path_(std::move(path)) {}
+  Reader(const io::ModelDirectory& directory, std::string path, at::Device device = at::kCPU)
+      : directory_(directory), path_(std::move(path)), device_(device) {}
 
   FourBitTensor read(const std::optional<std::vector<int64_t>>& shape, bool values) {
     read_state();
@@ -126,33 +127,33 @@ class Reader {
           .at(place(std::string(".") + part));
   }
 
-  at::Tensor copy(const std::string& full_name) const {
+  at::Tensor bytes(const std::string& full_name, at::Device device) const {
     const auto found = directory_.at(full_name);
-    const auto bytes = found.bytes();
-    at::Tensor out = at::empty({static_cast<int64_t>(bytes.size())}, at::kByte);
-    std::memcpy(out.mutable_data_ptr(), bytes.data(), bytes.size());
-    io::release_pages(*found.file, *found.entry);
-    return out;
+    return io::read_bytes(*found.file, *found.entry, device);
   }
 
-  at::Tensor floats(const char* part) const {
-    const at::Tensor values = copy(name(part)).view(at::kFloat);
+  at::Tensor floats(const char* part, at::Device device) const {
+    const at::Tensor values = bytes(name(part), device).view(at::kFloat);
     if (!at::isfinite(values).all().item<bool>())
       throw DataError(std::string(part) + " holds NaN or infinity").at(place(std::string(".") + part));
     return values;
   }
 
+  /// The large parts go straight to the device; maps and the like are looked at first.
   void read_values() {
-    tensor_.codes = copy(path_ + ".weight");
-    tensor_.code_map = floats("quant_map");
-    tensor_.absmax = nested_ ? copy(name("absmax")) : floats("absmax");
-    if (!nested_) return;
-    tensor_.nested_absmax = floats("nested_absmax");
-    tensor_.nested_map = floats("nested_quant_map");
+    tensor_.codes = bytes(path_ + ".weight", device_);
+    tensor_.absmax = nested_ ? bytes(name("absmax"), device_) : floats("absmax", device_);
+    tensor_.code_map = floats("quant_map", at::kCPU);
+    if (nested_) {
+      tensor_.nested_absmax = floats("nested_absmax", at::kCPU);
+      tensor_.nested_map = floats("nested_quant_map", at::kCPU);
+    }
+    tensor_.move(device_);
   }
 
   const io::ModelDirectory& directory_;
   std::string path_;
+  at::Device device_;
   FourBitTensor tensor_;
   bool nested_ = false;
 };
@@ -192,23 +193,29 @@ void check_four_bit(const io::ModelDirectory& directory, const std::string& path
 }
 
 quant::FourBitTensor read_four_bit(const io::ModelDirectory& directory, const std::string& path,
-                                   const std::optional<std::vector<int64_t>>& shape) {
-  return Reader(directory, path).read(shape, /*values=*/true);
+                                   const std::optional<std::vector<int64_t>>& shape, at::Device device) {
+  return Reader(directory, path, device).read(shape, /*values=*/true);
 }
 
-std::vector<std::pair<std::string, at::Tensor>> four_bit_files(const quant::FourBitTensor& tensor, const std::string& path) {
+std::vector<std::pair<std::string, at::Tensor>> four_bit_parts(const quant::FourBitTensor& tensor, const std::string& path) {
   const std::string weight = path + ".weight", state = state_text(tensor);
   at::Tensor text = at::empty({static_cast<int64_t>(state.size())}, at::kByte);
   std::memcpy(text.mutable_data_ptr(), state.data(), state.size());
-  std::vector<std::pair<std::string, at::Tensor>> files = {{weight, tensor.codes.cpu().view({-1, 1})},
-                                                           {weight + ".absmax", tensor.absmax.cpu()},
-                                                           {weight + ".quant_map", tensor.code_map.cpu()},
+  std::vector<std::pair<std::string, at::Tensor>> parts = {{weight, tensor.codes.view({-1, 1})},
+                                                           {weight + ".absmax", tensor.absmax},
+                                                           {weight + ".quant_map", tensor.code_map},
                                                            {state_name(path, tensor.type), text}};
   if (tensor.nested()) {
-    files.emplace_back(weight + ".nested_absmax", tensor.nested_absmax.cpu());
-    files.emplace_back(weight + ".nested_quant_map", tensor.nested_map.cpu());
+    parts.emplace_back(weight + ".nested_absmax", tensor.nested_absmax);
+    parts.emplace_back(weight + ".nested_quant_map", tensor.nested_map);
   }
-  return files;
+  return parts;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> four_bit_files(const quant::FourBitTensor& tensor, const std::string& path) {
+  auto parts = four_bit_parts(tensor, path);
+  for (auto& [name, value] : parts) value = value.cpu();
+  return parts;
 }
 
 }  // namespace graft::detail

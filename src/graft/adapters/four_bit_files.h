@@ -30,10 +30,13 @@ void check_four_bit(const io::ModelDirectory& directory, const std::string& path
 /// The checked state alone: type, block, dtype and shape; no tensor is read.
 quant::FourBitTensor four_bit_state(const io::ModelDirectory& directory, const std::string& path);
 
-/// Checks and reads one weight into memory of its own, on the CPU. Decoding uses the file's own maps. DataError also when a map or a
+/// Checks and reads one weight into memory of its own on the device. Decoding uses the file's own maps. DataError also when a map or a
 /// maximum is not finite.
 quant::FourBitTensor read_four_bit(const io::ModelDirectory& directory, const std::string& path,
-                                   const std::optional<std::vector<int64_t>>& shape = {});
+                                   const std::optional<std::vector<int64_t>>& shape = {}, at::Device device = at::kCPU);
+
+/// What stands on disk for a weight: names and tensors, where they are (the state on the CPU).
+std::vector<std::pair<std::string, at::Tensor>> four_bit_parts(const quant::FourBitTensor& tensor, const std::string& path);
 
 /// What stands on disk for a weight, the codes included: names and tensors, on the CPU.
 std::vector<std::pair<std::string, at::Tensor>> four_bit_files(const quant::FourBitTensor& tensor, const std::string& path);

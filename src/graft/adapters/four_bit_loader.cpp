@@ -10,6 +10,7 @@
 #include "graft/io/quantization_config.h"
 #include "graft/io/tensor_dtype.h"
 #include "graft/io/tensor_file.h"
+#include "graft/io/tensor_read.h"
 #include "graft/quant/four_bit_weight.h"
 
 namespace graft {
@@ -39,8 +40,7 @@ class StoredLinears final : public io::LinearLoader {
   double bytes_per_weight() const override { return io::four_bit_bytes_per_weight(64, nested_); }
   void load(const std::shared_ptr<torch::nn::Module>& linear, const std::string& path, const io::ModelDirectory& directory,
             const at::TensorOptions& options) const override {
-    auto tensor = detail::read_four_bit(directory, path);
-    tensor.move(options.device());
+    auto tensor = detail::read_four_bit(directory, path, {}, options.device());
     const auto dtype = c10::typeMetaToScalarType(options.dtype());
     detail::store_frozen(linear, path, std::make_shared<quant::FourBitWeight>(std::move(tensor), dtype, compute_));
   }
@@ -54,7 +54,7 @@ class StoredLinears final : public io::LinearLoader {
 /// Weights that are plain on disk and quantized on the way.
 class QuantizedLinears final : public io::LinearLoader {
  public:
-  explicit QuantizedLinears(FourBitLinears how) : how_(std::move(how)) {}
+  QuantizedLinears(FourBitLinears how, std::shared_ptr<PackedWeights> packed) : how_(std::move(how)), packed_(std::move(packed)) {}
 
   bool takes(const std::string& path) const override { return path != "lm_head" && !detail::skips(how_.skip(), path); }
   std::vector<std::string> companions(const std::string&) const override { return {}; }
@@ -64,13 +64,22 @@ class QuantizedLinears final : public io::LinearLoader {
             const at::TensorOptions& options) const override {
     const auto found = directory.at(path + ".weight");
     const auto dtype = c10::typeMetaToScalarType(options.dtype());
-    const at::Tensor weight = cast(io::view(*found.file, *found.entry), dtype).to(options.device());
-    auto tensor = quant::encode(weight, how_.options(), directory.path().string() + ": " + path + ".weight");
-    io::release_pages(*found.file, *found.entry);
-    detail::store_frozen(linear, path, std::make_shared<quant::FourBitWeight>(std::move(tensor), dtype));
+    auto tensor = packed_ ? packed_->find(path, found.entry->shape, options.device()) : std::nullopt;
+    if (!tensor) {
+      tensor = quant::encode(read(found, dtype, options.device()), how_.options(), directory.path().string() + ": " + path + ".weight");
+      io::release_pages(*found.file, *found.entry);
+      if (packed_) packed_->add(path, *tensor);
+    }
+    detail::store_frozen(linear, path, std::make_shared<quant::FourBitWeight>(*std::move(tensor), dtype));
   }
 
  private:
+  at::Tensor read(const io::ModelDirectory::Tensor& stored, at::ScalarType dtype, at::Device device) const {
+    if (device.is_cpu()) return cast(io::view(*stored.file, *stored.entry), dtype);
+    const at::Tensor bytes = io::read_bytes(*stored.file, *stored.entry, device);
+    return bytes.view(io::to_scalar_type(stored.entry->dtype)).view(stored.entry->shape).to(dtype);
+  }
+
   /// In one buffer for all weights: a new one for each, between codes that stay, would leave holes as large as the unquantized model.
   at::Tensor cast(const at::Tensor& stored, at::ScalarType dtype) const {
     if (stored.scalar_type() == dtype) return stored;
@@ -79,6 +88,7 @@ class QuantizedLinears final : public io::LinearLoader {
   }
 
   FourBitLinears how_;
+  std::shared_ptr<PackedWeights> packed_;
   mutable at::Tensor buffer_;
 };
 
@@ -94,7 +104,7 @@ void check_agreement(const io::QuantizationConfig& config, const FourBitLinears&
 }  // namespace
 
 std::shared_ptr<const io::LinearLoader> four_bit_loader(const std::filesystem::path& model, const std::optional<FourBitLinears>& quantize,
-                                                        std::optional<at::ScalarType> compute) {
+                                                        std::optional<at::ScalarType> compute, std::shared_ptr<PackedWeights> packed) {
   const io::ModelDirectory directory(model);
   if (const auto config = io::read_quantization_config(directory)) {
     if (quantize) check_agreement(*config, *quantize, model);
@@ -102,7 +112,7 @@ std::shared_ptr<const io::LinearLoader> four_bit_loader(const std::filesystem::p
   }
   if (!quantize) return nullptr;
   quant::check_block(quantize->options().block);
-  return std::make_shared<QuantizedLinears>(*quantize);
+  return std::make_shared<QuantizedLinears>(*quantize, std::move(packed));
 }
 
 }  // namespace graft

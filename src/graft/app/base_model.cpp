@@ -1,6 +1,5 @@
 #include "graft/app/base_model.h"
 
-#include "graft/adapters/four_bit_loader.h"
 #include "graft/app/quantized_base.h"
 #include "graft/models/load.h"
 
@@ -13,11 +12,12 @@ std::optional<FourBitLinears> four_bit_options(const recipe::Recipe& recipe) {
   return options;
 }
 
-std::shared_ptr<const io::LinearLoader> linear_loader(const recipe::Recipe& recipe) {
+std::shared_ptr<const io::LinearLoader> linear_loader(const recipe::Recipe& recipe, std::shared_ptr<PackedWeights> packed) {
   if (recipe.model.init == "random") return nullptr;
   const auto base = quantized_base(recipe);
   if (!base) return nullptr;
-  return four_bit_loader(recipe.model.path, base->stored ? std::nullopt : four_bit_options(recipe), dtype_of(recipe.model.dtype));
+  return four_bit_loader(recipe.model.path, base->stored ? std::nullopt : four_bit_options(recipe), dtype_of(recipe.model.dtype),
+                         std::move(packed));
 }
 
 }  // namespace graft::app

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "graft/adapters/four_bit_loader.h"
 #include "graft/adapters/quantize.h"
 #include "graft/io/linear_loader.h"
 #include "graft/recipe/recipe.h"
@@ -13,7 +14,7 @@ namespace graft::app {
 std::optional<FourBitLinears> four_bit_options(const recipe::Recipe& recipe);
 
 /// What loads a recipe's Linear weights when they are in 4 bits: as model.path stores them, or quantized on the way. Null: they are plain.
-/// RecipeError when the two contradict each other, or quant.skip names no module.
-std::shared_ptr<const io::LinearLoader> linear_loader(const recipe::Recipe& recipe);
+/// `packed` (may be null) keeps what is quantized. RecipeError when the two contradict each other, or quant.skip names no module.
+std::shared_ptr<const io::LinearLoader> linear_loader(const recipe::Recipe& recipe, std::shared_ptr<PackedWeights> packed = nullptr);
 
 }  // namespace graft::app

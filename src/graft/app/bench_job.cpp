@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "graft/app/bench_file.h"
 #include "graft/app/bench_model.h"
 #include "graft/app/bench_shape.h"
 #include "graft/app/cuda_driver.h"
@@ -10,8 +11,11 @@
 #include "graft/app/device.h"
 #include "graft/app/gemm_rate.h"
 #include "graft/app/jobs.h"
+#include "graft/app/memory_watch.h"
 #include "graft/app/process_age.h"
+#include "graft/app/step_flop.h"
 #include "graft/app/step_profile.h"
+#include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/json.h"
@@ -49,18 +53,6 @@ class StepTimes : public train::Observer {
   double first_step_ended_ = 0;
   std::vector<double> timed_;
 };
-
-/// Matrix products per token with the frozen weights: two operations a weight forward, two for the gradient of the input, two more forward
-/// in a block that is recomputed (every `recompute_every`-th). The head sees supervised tokens only. Attention, adapters and norms are not
-/// counted.
-double flop_per_token(const models::DecoderOptions& shape, int64_t recompute_every, double supervised_share) {
-  double blocks = 0, head = 0;
-  for (const auto& [name, size] : models::linear_shapes(shape))
-    (name == "lm_head" ? head : blocks) += static_cast<double>(size[0]) * static_cast<double>(size[1]);
-  const int64_t recomputed = recompute_every > 0 ? shape.layers / recompute_every : 0;
-  const double again = static_cast<double>(recomputed) / static_cast<double>(shape.layers);
-  return (4 + 2 * again) * blocks + 4 * head * supervised_share;
-}
 
 void check_bench(const BenchOptions& options, const models::DecoderOptions& shape) {
   if (options.batch * options.sequence > INT32_MAX)
@@ -115,56 +107,112 @@ void print_text(const Json& document) {
   std::cout << line;
 }
 
-}  // namespace
+/// What is settled before anything is allocated.
+struct Bench {
+  const BenchOptions& options;
+  models::DecoderOptions shape;
+  at::Device device;
+  std::string dtype;
+  int64_t room;  ///< bytes that the device has for it
+  MemorySituation situation;
 
-int run_bench_train_job(const JobRequest& request) {
-  const BenchOptions& bench = request.bench;
-  const auto shape = bench_shape(bench.shape);
-  check_bench(bench, shape);
-  const at::Device device = resolve_device(request.common.device);
-  const std::string dtype = request.common.dtype.empty() ? "bf16" : request.common.dtype;
-  const int64_t room = memory_for_run(device);  // before anything is allocated
-  const auto memory = bench_memory(shape, bench, device, resolve_dtype(dtype, at::kBFloat16), room);
-  auto decoder = make_bench_base(shape, bench, device, resolve_dtype(dtype, at::kBFloat16));
+  at::ScalarType type() const { return resolve_dtype(dtype, at::kBFloat16); }
+};
+
+Json measure(Bench* bench) {
+  const auto& [options, shape, device, dtype, room, situation] = *bench;
+  const auto& memory = situation.inputs;
+  auto decoder = make_bench_base(shape, options, device, bench->type());
   decoder->set_recompute(memory.recompute_every);
-  auto adapters = attach_bench_adapter(decoder, bench);
-  const auto batches = bench_batches(bench, shape.vocabulary_size);
+  auto adapters = attach_bench_adapter(decoder, options);
+  const auto batches = bench_batches(options, shape.vocabulary_size);
 
-  const auto times = std::make_shared<StepTimes>(bench.warmup);
-  auto options = train::TrainerOptions(bench.warmup + bench.steps).learning_rate(1e-4).device(device).handle_signals(false);
-  if (bench.dropout == 0) options.cuda_graph_tokens(train::graph_tokens(train::plan_memory(memory), memory.recompute_every, room));
+  const auto times = std::make_shared<StepTimes>(options.warmup);
+  auto trainer_options = train::TrainerOptions(options.warmup + options.steps).learning_rate(1e-4).device(device).handle_signals(false);
+  if (options.dropout == 0)
+    trainer_options.cuda_graph_tokens(train::graph_tokens(train::plan_memory(memory), memory.recompute_every, room));
   train::Trainer trainer(
-      decoder_loss(decoder, 0), adapters.named_parameters(), [&batches](int64_t) { return batches; }, options);
+      decoder_loss(decoder, 0), adapters.named_parameters(), [&batches](int64_t) { return batches; }, trainer_options);
   trainer.set_training_with([&decoder](bool on) { decoder->train(on); }).observe(times);
-  if (!bench.profile.empty()) trainer.observe(std::make_shared<StepProfile>(bench.warmup + bench.steps, bench.profile));
+  watch_phases(trainer, bench->situation);
+  if (!options.profile.empty()) trainer.observe(std::make_shared<StepProfile>(options.warmup + options.steps, options.profile));
   const auto result = trainer.run();
 
   const auto tokens = static_cast<double>(batches.tokens());
   const double median = times->quantile(0.5), tokens_per_second = tokens / median;
-  const double flop = flop_per_token(shape, memory.recompute_every, static_cast<double>(batches.supervised_tokens()) / tokens);
+  const double flop = weight_flop_per_token(shape, memory.recompute_every, static_cast<double>(batches.supervised_tokens()) / tokens);
   const int64_t peak = train::peak_memory_bytes(device), reserved = train::peak_reserved_bytes(device);
-  const double gemm_rate = measured_gemm_rate(device, resolve_dtype(dtype, at::kBFloat16));  // last: it needs memory of its own
-  const Json document = {{"setting", setting_json(bench, dtype, device)},
-                         {"step_seconds_median", median},
-                         {"step_seconds_p10", times->quantile(0.1)},
-                         {"step_seconds_p90", times->quantile(0.9)},
-                         {"tokens_per_second", tokens_per_second},
-                         {"peak_memory_bytes", peak},
-                         {"predicted_peak_memory_bytes", train::plan_memory(memory).total()},
-                         {"recompute_every", memory.recompute_every},
-                         {"peak_reserved_bytes", reserved > 0 ? Json(reserved) : Json()},
-                         {"start_to_first_step_seconds", times->first_step_ended()},
-                         {"gemm_flops_per_second", gemm_rate},
-                         {"flop_per_token", flop},
-                         {"share_of_gemm", flop * tokens_per_second / gemm_rate},
-                         {"parameters", models::parameter_count(shape)},
-                         {"trainable_parameters", result.trainable_parameters},
-                         {"last_loss", result.loss}};
-  if (request.common.json)
-    std::cout << dump_json(document, 2) << '\n';
-  else
-    print_text(document);
-  return 0;
+  const double gemm_rate = measured_gemm_rate(device, bench->type());  // last: it needs memory of its own
+  return {{"setting", setting_json(options, dtype, device)},
+          {"step_seconds_median", median},
+          {"step_seconds_p10", times->quantile(0.1)},
+          {"step_seconds_p90", times->quantile(0.9)},
+          {"tokens_per_second", tokens_per_second},
+          {"peak_memory_bytes", peak},
+          {"predicted_peak_memory_bytes", train::plan_memory(memory).total()},
+          {"recompute_every", memory.recompute_every},
+          {"peak_reserved_bytes", reserved > 0 ? Json(reserved) : Json()},
+          {"start_to_first_step_seconds", times->first_step_ended()},
+          {"gemm_flops_per_second", gemm_rate},
+          {"flop_per_token", flop},
+          {"share_of_gemm", flop * tokens_per_second / gemm_rate},
+          {"parameters", models::parameter_count(shape)},
+          {"trainable_parameters", result.trainable_parameters},
+          {"last_loss", result.loss}};
+}
+
+BenchRecord record_of(const Bench& bench, const Json& document) {
+  const auto& options = bench.options;
+  const int64_t recompute = bench.situation.inputs.recompute_every;
+  BenchRecord record;
+  record.device = machine_device(bench.device.str());
+  record.shape = options.shape;
+  record.dtype = bench.dtype, record.quant = options.quant, record.adapter_dtype = options.adapter_dtype;
+  record.parameters = models::parameter_count(bench.shape);
+  record.batch = options.batch, record.sequence = options.sequence, record.rank = options.rank;
+  record.recompute_every = recompute;
+  record.dropout = options.dropout, record.supervised = options.supervised;
+  record.tokens_per_second = document.at("tokens_per_second").get<double>();
+  record.flop_per_token =
+      document.at("flop_per_token").get<double>() + attention_flop_per_token(bench.shape, recompute, static_cast<double>(options.sequence));
+  record.share_of_gemm = document.at("share_of_gemm").get<double>();
+  record.date = template_date("");
+  return record;
+}
+
+/// For `graft plan`. A bench whose result cannot be kept is a bench all the same.
+void keep(const BenchRecord& record) {
+  const fs::path path = bench_file();
+  if (path.empty()) return;
+  try {
+    add_to_bench_file(path, record);
+    log::info("kept in " + path.string() + " for the time that `graft plan` predicts");
+  } catch (const Error& error) {
+    log::warning("the result is not kept for `graft plan`: " + error.message() + " (" + error.where() + ")");
+  }
+}
+
+}  // namespace
+
+int run_bench_train_job(const JobRequest& request) {
+  const auto shape = bench_shape(request.bench.shape);
+  check_bench(request.bench, shape);
+  const at::Device device = resolve_device(request.common.device);
+  const std::string dtype = request.common.dtype.empty() ? "bf16" : request.common.dtype;
+  Bench bench{request.bench, shape, device, dtype, memory_for_run(device), {}};
+  bench.situation.device = device.str();
+  bench.situation.room = bench.room;
+  bench.situation.inputs = bench_memory(shape, request.bench, device, bench.type(), bench.room);
+  bench.situation.bench = true;
+  return with_memory_advice(bench.situation, [&] {
+    const Json document = measure(&bench);
+    if (bench.options.profile.empty()) keep(record_of(bench, document));  // a profiled step is slower
+    if (request.common.json)
+      std::cout << dump_json(document, 2) << '\n';
+    else
+      print_text(document);
+    return 0;
+  });
 }
 
 }  // namespace graft::app

@@ -4,10 +4,10 @@
 
 #include <functional>
 #include <map>
-#include <new>
 #include <string>
 
 #include "graft/app/jobs.h"
+#include "graft/app/memory_watch.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
@@ -37,15 +37,10 @@ int report(const Error& error) {
   return static_cast<int>(error.code());
 }
 
-InternalError out_of_memory(const std::string& what, const std::string& device) {
-  return InternalError("out of memory on " + device + ": " + what)
-      .hint("use a smaller model, dtype bfloat16, shorter texts or smaller micro-batches (recipe: batch.micro_sequences)");
-}
-
-/// LibTorch reports a failed allocation on the CPU as a plain c10::Error.
-bool is_out_of_memory(const c10::Error& error) {
-  const std::string text = error.what_without_backtrace();
-  return text.find("can't allocate memory") != std::string::npos || text.find("not enough memory") != std::string::npos;
+/// Of a command that plans no memory; train, resume and bench say more (memory_watch).
+InternalError memory_gone(const std::string& reported) {
+  return InternalError("out of memory: " + reported)
+      .hint("use a smaller model, dtype bfloat16, quantized weights (graft quantize) or shorter texts");
 }
 
 std::string text_of(const c10::Error& error, bool verbose) {
@@ -65,14 +60,11 @@ extern "C" int graft_run_job(const graft::app::JobRequest* request) {
     return app::run(*request);
   } catch (const Error& error) {
     return app::report(error);
-  } catch (const c10::OutOfMemoryError& error) {
-    return app::report(app::out_of_memory(app::text_of(error, verbose), "the GPU"));
   } catch (const c10::Error& error) {
-    if (app::is_out_of_memory(error)) return app::report(app::out_of_memory(app::text_of(error, verbose), "the host"));
+    if (const auto reported = app::allocation_failure(error)) return app::report(app::memory_gone(*reported));
     return app::report(InternalError(app::text_of(error, verbose)).at("LibTorch").hint("this is a bug of graft's; --verbose shows where"));
-  } catch (const std::bad_alloc& error) {
-    return app::report(app::out_of_memory(error.what(), "the host"));
   } catch (const std::exception& error) {
+    if (const auto reported = app::allocation_failure(error)) return app::report(app::memory_gone(*reported));
     return app::report(InternalError(error.what()).hint("this is a bug of graft's; please report it with the command line"));
   }
 }

@@ -77,6 +77,26 @@ std::string percent(double share) {
   return text;
 }
 
+std::string duration(double seconds) {
+  char text[32];
+  if (seconds < 60)
+    std::snprintf(text, sizeof text, "%.2g s", seconds);
+  else if (seconds < 3600)
+    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
+  else
+    std::snprintf(text, sizeof text, "%.0f h %02d min", std::floor(seconds / 3600), static_cast<int>(std::fmod(seconds, 3600) / 60));
+  return text;
+}
+
+std::string time_text(const TimeEstimate& time) {
+  const auto& record = time.record;
+  return "about " + duration(time.seconds) + " of steps at " + format_count(std::llround(time.tokens_per_second)) +
+         " tokens/s, by the operations per token from `graft bench train` of " + record.date + ": " + record.shape + ", " +
+         std::to_string(record.batch) + " x " + std::to_string(record.sequence) + ", " + record.dtype +
+         (record.quant == "none" ? "" : ", " + record.quant) + ", " + format_count(std::llround(record.tokens_per_second)) +
+         " tokens/s on " + record.device;
+}
+
 }  // namespace
 
 PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cuda, int64_t memory) {
@@ -113,6 +133,7 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
   auto inputs = memory_inputs(recipe, data, plan, ranks, cuda);
   inputs.dropout_width = dropout_width;
   plan.recompute_every = inputs.recompute_every = chosen_recompute(recipe, inputs, recipe.memory.budget.value_or(memory), &plan.warnings);
+  plan.memory_inputs = inputs;
   plan.memory = train::plan_memory(inputs);
   return plan;
 }
@@ -148,6 +169,9 @@ Json plan_json(const recipe::Recipe& recipe, const PlanReport& plan) {
                    {"total_parameters", plan.total_parameters},
                    {"adapted_modules", plan.adapted_modules}};
   document.update(predicted_json(plan));
+  document["predicted_seconds"] = plan.time ? Json(plan.time->seconds) : Json();
+  document["predicted_tokens_per_second"] = plan.time ? Json(plan.time->tokens_per_second) : Json();
+  document["bench_record"] = plan.time ? to_json(plan.time->record) : Json();
   document["warnings"] = plan.warnings;
   document["recipe"] = recipe::resolved_yaml(recipe);
   document["identity"] = recipe::identity_hash(recipe);
@@ -168,6 +192,7 @@ std::string plan_text(const recipe::Recipe& recipe, const PlanReport& plan) {
   text += "memory      " + format_bytes(static_cast<double>(plan.memory.total())) + " predicted peak:";
   for (const auto& [name, bytes] : plan.memory.parts()) text += " " + name + " " + format_bytes(static_cast<double>(bytes)) + ",";
   text.back() = '\n';
+  text += "time        " + (plan.time ? time_text(*plan.time) : plan.time_missing) + "\n";
   for (const auto& warning : plan.warnings) text += "warning     " + warning + "\n";
   return text;
 }

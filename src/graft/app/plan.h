@@ -1,15 +1,23 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "graft/app/bench_file.h"
 #include "graft/app/run_data.h"
 #include "graft/base/json.h"
 #include "graft/recipe/recipe.h"
 #include "graft/train/memory_plan.h"
 
 namespace graft::app {
+
+/// How long the steps will take, and by which measurement.
+struct TimeEstimate {
+  double seconds = 0, tokens_per_second = 0;
+  BenchRecord record;
+};
 
 /// What a recipe will do, worked out from config.json, the data and arithmetic. No LibTorch.
 struct PlanReport {
@@ -21,8 +29,11 @@ struct PlanReport {
   int64_t max_length = 0;
   int64_t trainable_parameters = 0, total_parameters = 0;
   int64_t adapted_modules = 0;
+  train::MemoryInputs memory_inputs;  ///< what `memory` was worked out from
   train::MemoryPlan memory;
-  int64_t recompute_every = 0;  ///< 0: nothing is recomputed; n: every n-th block
+  int64_t recompute_every = 0;       ///< 0: nothing is recomputed; n: every n-th block
+  std::optional<TimeEstimate> time;  ///< `plan` fills it in, where there is a measurement to go by
+  std::string time_missing;          ///< else why there is none, and how to make one
   std::vector<std::string> warnings;
 };
 

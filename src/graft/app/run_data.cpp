@@ -1,9 +1,9 @@
 #include "graft/app/run_data.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
+#include "graft/app/cache_home.h"
 #include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
@@ -17,14 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr int64_t kDefaultMaxLength = 2048;
-
-std::string cache_directory(const std::string& setting) {
-  if (setting == "none") return "";
-  if (setting != "auto") return setting;
-  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != 0) return std::string(xdg) + "/graft/data";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != 0) return std::string(home) + "/.cache/graft/data";
-  return "";
-}
 
 // [prompt=question, completion=answer] → the format's field and the key it has in the file.
 std::map<std::string, std::string> field_names(const recipe::Recipe& recipe, const recipe::DataSource& source) {
@@ -71,7 +63,7 @@ data::DatasetOptions dataset_options(const recipe::Recipe& recipe, const RunData
                         : recipe.data.on_overflow == "truncate-right" ? Options::Overflow::kTruncateRight
                                                                       : Options::Overflow::kDrop;
   options.on_bad_sample = recipe.data.on_bad_sample == "skip" ? Options::OnBadSample::kSkip : Options::OnBadSample::kError;
-  options.cache_directory = cache_directory(recipe.data.cache);
+  options.cache_directory = cache_directory(recipe.data.cache, "data").string();
   options.workers = static_cast<int>(recipe.data.workers);
   options.pretrain = recipe.task == "pretrain";
   options.eos_id = run.tokenizer ? data::find_eos_id(recipe.model.path, *run.tokenizer) : -1;

@@ -6,6 +6,7 @@
 
 #include "graft/app/device.h"
 #include "graft/app/jobs.h"
+#include "graft/app/memory_watch.h"
 #include "graft/app/plan.h"
 #include "graft/app/recipe_options.h"
 #include "graft/app/run_data.h"
@@ -88,6 +89,49 @@ void banner(const recipe::Recipe& recipe, const RunData& data, const PlanReport&
                                          : ", one block in " + std::to_string(plan.recompute_every) + " recomputed"));
 }
 
+/// What is settled before anything is loaded.
+struct Run {
+  const recipe::Recipe& recipe;
+  const RunData& data;
+  const PlanReport& plan;
+  std::shared_ptr<train::RunDirectory> directory;
+  at::Device device;
+  int64_t memory;  ///< bytes that the device has for it
+  MemorySituation situation;
+};
+
+std::vector<data::Batch> evaluation_batches(const Run& run) {
+  auto batches = run.data.eval_plan->all_batches();
+  const auto& most = run.recipe.eval.max_batches;
+  if (most && static_cast<int64_t>(batches.size()) > *most) batches.resize(static_cast<size_t>(*most));
+  return batches;
+}
+
+int load_and_train(Run* run, bool json) {
+  const auto& [recipe, data, plan, directory, device, memory, situation] = *run;
+  const auto model = TrainedModel::make(recipe, data, device, plan.recompute_every);
+  banner(recipe, data, plan, *model, device);
+  if (!fs::exists(directory->report())) replace_file(directory->report(), dump_json(predicted_json(plan), 2) + "\n");
+  auto options = trainer_options(recipe, plan.steps, plan.steps_per_epoch, data.eval_plan != nullptr, device);
+  if (recipe.adapter.dropout == 0)
+    options.cuda_graph_tokens(train::graph_tokens(plan.memory, plan.recompute_every, recipe.memory.budget.value_or(memory)));
+  options.identity({recipe::identity_hash(recipe), data.train->fingerprint(), model->base_fingerprint()});
+
+  train::Trainer trainer(
+      model->loss_function(recipe), model->parameters(), [run](int64_t step) { return run->data.train_plan->step(step); }, options);
+  trainer.save_with(watch_saving(model->files(recipe), run->situation))
+      .run_directory(directory)
+      .set_training_with(watch_evaluation([&model](bool on) { model->train(on); }, run->situation));
+  if (data.eval_plan) trainer.evaluate_on([run] { return evaluation_batches(*run); });
+  watch_phases(trainer, run->situation);
+  trainer.observe(std::make_shared<train::Console>(console_options(recipe)));
+  const auto result = trainer.run();
+  report_exports(recipe, result.final_weights);
+  model->finish();
+  print_result(recipe, result.final_weights.string(), json);
+  return 0;
+}
+
 int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   const SignalFlag signals(recipe.checkpoint.on_signal);
   keep_template_date(&recipe);
@@ -108,29 +152,11 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   for (const auto& warning : plan.warnings) log::warning(warning);
   apply_runtime(recipe.runtime);
 
-  const auto model = TrainedModel::make(recipe, data, device, plan.recompute_every);
-  banner(recipe, data, plan, *model, device);
-  if (!fs::exists(directory->report())) replace_file(directory->report(), dump_json(predicted_json(plan), 2) + "\n");
-  auto options = trainer_options(recipe, plan.steps, plan.steps_per_epoch, data.eval_plan != nullptr, device);
-  if (recipe.adapter.dropout == 0)
-    options.cuda_graph_tokens(train::graph_tokens(plan.memory, plan.recompute_every, recipe.memory.budget.value_or(memory)));
-  options.identity({recipe::identity_hash(recipe), data.train->fingerprint(), model->base_fingerprint()});
-
-  train::Trainer trainer(
-      model->loss_function(recipe), model->parameters(), [&data](int64_t step) { return data.train_plan->step(step); }, options);
-  trainer.save_with(model->files(recipe)).run_directory(directory).set_training_with([&model](bool on) { model->train(on); });
-  if (data.eval_plan)
-    trainer.evaluate_on([&] {
-      auto batches = data.eval_plan->all_batches();
-      if (recipe.eval.max_batches && static_cast<int64_t>(batches.size()) > *recipe.eval.max_batches)
-        batches.resize(static_cast<size_t>(*recipe.eval.max_batches));
-      return batches;
-    });
-  trainer.observe(std::make_shared<train::Console>(console_options(recipe)));
-  const auto result = trainer.run();
-  report_exports(recipe, result.final_weights);
-  print_result(recipe, result.final_weights.string(), request.common.json);
-  return 0;
+  Run run{recipe, data, plan, directory, device, memory, {}};
+  run.situation.device = device.str();
+  run.situation.room = memory;
+  run.situation.inputs = plan.memory_inputs;
+  return with_memory_advice(run.situation, [&] { return load_and_train(&run, request.common.json); });
 }
 
 }  // namespace

@@ -26,12 +26,12 @@ namespace {
 
 constexpr const char* kWeights = "model.safetensors";
 
-models::Decoder load_decoder(const recipe::Recipe& recipe, at::Device device) {
+models::Decoder load_decoder(const recipe::Recipe& recipe, at::Device device, std::shared_ptr<PackedWeights> packed) {
   LoadOptions options;
   options.device = device;
   options.dtype = dtype_of(recipe.model.dtype);
   if (recipe.model.init == "random") options.random_seed = derive_seed(static_cast<uint64_t>(recipe.seed), "model");
-  options.linears = linear_loader(recipe);
+  options.linears = linear_loader(recipe, std::move(packed));
   return load_model(recipe.model.path, options);
 }
 
@@ -100,7 +100,9 @@ std::unique_ptr<TrainedModel> TrainedModel::make(const recipe::Recipe& recipe, c
                                                  int64_t recompute_every) {
   auto model = std::make_unique<TrainedModel>();
   model->base_fingerprint_ = model_fingerprint(recipe.model.path, recipe.model.init != "random");
-  model->decoder_ = load_decoder(recipe, device);
+  model->packed_ = PackedCache::open(recipe, model->base_fingerprint_);
+  model->decoder_ = load_decoder(recipe, device, model->packed_);
+  if (model->packed_) model->packed_->save();
   model->decoder_->set_recompute(recompute_every);
   if (recipe.adapter.type == "full") {
     for (const auto& [name, parameter] : all_parameters(*model->decoder_)) parameter.set_requires_grad(true);
@@ -117,6 +119,10 @@ train::NamedTensors TrainedModel::parameters() const {
   for (auto& [name, tensor] : adapters_->named_parameters())
     if (tensor.requires_grad()) trained.emplace_back(name, tensor);
   return trained;
+}
+
+void TrainedModel::finish() {
+  if (packed_) packed_->wait();
 }
 
 int64_t TrainedModel::trainable_parameters() const {

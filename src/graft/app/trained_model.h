@@ -7,6 +7,7 @@
 #include <string>
 
 #include "graft/adapters/adapter_set.h"
+#include "graft/app/packed_cache.h"
 #include "graft/app/run_data.h"
 #include "graft/models/decoder.h"
 #include "graft/recipe/recipe.h"
@@ -24,13 +25,16 @@ class TrainedModel {
   train::NamedTensors parameters() const;
   int64_t trainable_parameters() const;
   train::WeightFiles files(const recipe::Recipe& recipe);
+  /// After the run: what is still being written in the background (quant.cache) is waited for. Without it that is stopped and removed.
+  void finish();
   void train(bool on) { decoder_->train(on); }
   /// Hash of the base's config and of its weight files' headers, sizes and ends: enough to notice another base without reading it all.
   const std::string& base_fingerprint() const { return base_fingerprint_; }
 
  private:
   models::Decoder decoder_{nullptr};
-  std::optional<AdapterSet> adapters_;  // none: full fine-tuning
+  std::shared_ptr<PackedCache> packed_;  // null: nothing is quantized, or kept
+  std::optional<AdapterSet> adapters_;   // none: full fine-tuning
   std::string base_fingerprint_;
   std::string chat_template_;
 };

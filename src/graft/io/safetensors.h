@@ -53,6 +53,9 @@ class SafetensorsFile {
   /// The tensor's bytes inside the mapping (may be unaligned). Valid while this object or a copy of mapping() lives.
   /// DataError when the file changed since it was opened.
   std::string_view bytes(const TensorEntry& entry) const;
+  /// Copies bytes [offset, offset + size) of the tensor without mapping the file: of a file that changed or was cut short meanwhile
+  /// this is a DataError and no signal. For several threads at a time.
+  void read(const TensorEntry& entry, uint64_t offset, char* into, uint64_t size) const;
   /// The tensor was copied and is not needed soon: gives its mapped pages back to the system. Later reads fetch them again.
   void release(const TensorEntry& entry) const;
   /// Keeps the mapping alive; also what a zero-copy tensor holds on to.
@@ -81,6 +84,8 @@ class SafetensorsWriter {
   const std::vector<TensorEntry>& order() const;  ///< the order in which bytes must be appended
   /// Appends the next bytes of the data section (a tensor, or a piece of one).
   void append(std::string_view bytes);
+  /// What was appended goes to the disk now, so that finish() has little left to wait for.
+  void sync();
   /// Checks that every declared byte was given (InternalError), fsyncs, renames into place and fsyncs the directory.
   void finish();
 

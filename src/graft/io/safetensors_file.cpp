@@ -164,6 +164,14 @@ std::string_view SafetensorsFile::bytes(const TensorEntry& entry) const {
   return {state_->data() + entry.begin, static_cast<size_t>(entry.end - entry.begin)};
 }
 
+void SafetensorsFile::read(const TensorEntry& entry, uint64_t offset, char* into, uint64_t size) const {
+  if (offset > entry.end - entry.begin || size > entry.end - entry.begin - offset)
+    throw InternalError("a read beyond the tensor's end").at(state_->path.string() + ": " + entry.name);
+  state_->check_unchanged();
+  if (!read_exactly(state_->file.get(), into, size, state_->data_begin + entry.begin + offset, state_->path))
+    throw DataError("truncation: the file shrank while it was being read").at(state_->path.string() + ": " + entry.name);
+}
+
 std::shared_ptr<const void> SafetensorsFile::mapping() const {
   state_->data();
   return state_->memory;

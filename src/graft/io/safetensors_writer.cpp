@@ -140,6 +140,10 @@ void SafetensorsWriter::append(std::string_view bytes) {
   state_->written += bytes.size();
 }
 
+void SafetensorsWriter::sync() {
+  if (::fdatasync(state_->file.get()) != 0) throw_io_error("cannot flush file to disk", state_->path, errno);
+}
+
 void SafetensorsWriter::finish() {
   if (state_->written != state_->declared)
     throw InternalError(std::to_string(state_->written) + " of " + std::to_string(state_->declared) + " declared bytes given")

@@ -11,6 +11,7 @@
 #include "graft/base/random.h"
 #include "graft/base/strings.h"
 #include "graft/io/tensor_file.h"
+#include "graft/io/tensor_read.h"
 #include "graft/models/bare_modules.h"
 #include "graft/models/family.h"
 
@@ -61,6 +62,12 @@ void fill(at::Tensor& parameter, const std::string& name, double deviation, uint
     for (int64_t i = 0; i < values.numel(); ++i) data[i] = static_cast<float>(deviation * stream.normal());
     parameter.copy_(values);
   }
+}
+
+void read_parameter(const io::SafetensorsFile& file, const io::TensorEntry& entry, at::Tensor parameter) {
+  if (parameter.scalar_type() == io::to_scalar_type(entry.dtype) && parameter.is_contiguous()) return io::read_into(file, entry, parameter);
+  parameter.copy_(io::view(file, entry));
+  io::release_pages(file, entry);
 }
 
 /// "a.b.weight" → "a.b" for the Linears whose weights are the loader's business.
@@ -141,8 +148,7 @@ void load_weights(Decoder& decoder, const io::ModelDirectory& directory, const i
       }
       const auto* parameter = parameters.find(entry.name);
       if (parameter == nullptr) throw InternalError("no parameter for tensor " + entry.name);
-      at::Tensor(*parameter).copy_(io::view(file, entry));
-      io::release_pages(file, entry);
+      read_parameter(file, entry, *parameter);
     }
   }
 }

@@ -49,7 +49,7 @@ struct QuantSection {
   bool double_quant = true;   ///< key `double`
   int64_t block = 64;         ///< weights per scale
   std::vector<std::string> skip = {"lm_head", "embed_tokens"};
-  std::string cache = "auto";  ///< auto | none
+  std::string cache = "auto";  ///< auto | none | directory
 
   bool operator==(const QuantSection&) const = default;
 };

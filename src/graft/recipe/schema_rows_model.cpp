@@ -64,10 +64,9 @@ std::vector<Key> rows_of_the_model() {
           .also({"block_size"}),
       Key("quant.skip", Kind::kTextList, at<&Recipe::quant, &QuantSection::skip>,
           "Modules kept in model.dtype: leaf names or globs. The output head, embeddings and norms always are."),
-      Key("quant.cache", Kind::kChoice, at<&Recipe::quant, &QuantSection::cache>,
-          "Packed weights kept for the next start: none, or auto: where that saves time, which on this version's measure it never does "
-          "(8B is quantized in seconds while it streams from disk); `graft quantize` writes a packed directory.")
-          .one_of({"auto", "none"})
+      Key("quant.cache", Kind::kPath, at<&Recipe::quant, &QuantSection::cache>,
+          "Where the 4-bit weights of an unquantized base are kept for the next start, which then reads those alone: auto "
+          "(~/.cache/graft/quantized), none or a directory. The weights are the same bits either way.")
           .outside_identity(),
 
       Key("adapter", Kind::kSection, nullptr, "What is trained."),

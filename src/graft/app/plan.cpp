@@ -45,6 +45,7 @@ train::MemoryInputs memory_inputs(const recipe::Recipe& recipe, const RunData& d
   }
   in.trainable_parameters = plan.trainable_parameters;
   in.trainable_bytes = in.full ? in.dtype_bytes : bytes_of(recipe.adapter.dtype);
+  in.start_kept = recipe.adapter.init == "pissa";
   in.ranks_per_layer = ranks;
   in.micro_rows = recipe.batch.micro_sequences;
   in.length = recipe.data.packing == "none" ? std::min(data.max_length, data.train->statistics().longest) : data.max_length;

@@ -37,6 +37,7 @@ LoraOptions lora_options(const recipe::Recipe& recipe) {
       .bias(adapter.bias)
       .modules_to_save(adapter.modules_to_save)
       .init(adapter.init)
+      .keep_base(false)
       .seed(derive_seed(static_cast<uint64_t>(recipe.seed), "init"))
       .dtype(resolve_dtype(adapter.dtype, at::kFloat))
       .base_model(recipe.model.path)

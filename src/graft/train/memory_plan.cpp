@@ -47,7 +47,7 @@ MemoryPlan plan_memory(const MemoryInputs& in) {
   plan.weights = static_cast<int64_t>(static_cast<double>(in.quantized_parameters) * in.quantized_bytes) +
                  (in.total_parameters - in.quantized_parameters) * in.dtype_bytes;
   const int64_t copies = !in.full && in.trainable_bytes > in.dtype_bytes ? in.dtype_bytes : 0;
-  plan.adapter = in.full ? 0 : in.trainable_parameters * (in.trainable_bytes + copies);
+  plan.adapter = in.full ? 0 : in.trainable_parameters * ((in.start_kept ? 2 : 1) * in.trainable_bytes + copies);
   if (in.full || in.micro_batches > 1) plan.gradients = in.trainable_parameters * (in.trainable_bytes + (narrow && in.full ? 4 : 0));
   const int64_t moment_bytes = narrow && !in.full ? in.trainable_bytes : 4;
   plan.optimizer = in.trainable_parameters * (2 * moment_bytes + (narrow && in.full ? 4 : 0));

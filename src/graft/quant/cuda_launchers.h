@@ -3,8 +3,9 @@
 #include <cstdint>
 
 #include "graft/ops/cuda_launchers.h"
+#include "graft/quant/adam_rule.h"
 
-/// Raw launchers of four_bit_cuda.cu, in the manner of ops/cuda_launchers.h: GPU pointers, sizes, a stream; no LibTorch header.
+/// Raw launchers of this folder's *_cuda.cu, in the manner of ops/cuda_launchers.h: GPU pointers, sizes, a stream; no LibTorch header.
 namespace graft::quant::cuda {
 
 /// Where the maximum of each block comes from: float absmax, or codes of 8 bits with their own maxima (nested_absmax not null).
@@ -32,5 +33,10 @@ struct EncodeRule {
 /// not written).
 void encode_four_bit(ops::cuda::Real dtype, const void* weights, int64_t count, const EncodeRule& rule, int64_t block, uint8_t* codes,
                      float* absmax, int* not_finite, void* stream);
+
+/// eight_bit_adam.h's step. `maps` [512]: the signed dynamic map, then the unsigned one. Nothing is done when *skip is not 0 (skip may be
+/// null).
+void eight_bit_adamw(float* parameter, const float* gradient, int64_t count, const MomentPointers& moments, const AdamRule& rule,
+                     const float* maps, const float* skip, void* stream);
 
 }  // namespace graft::quant::cuda

@@ -3,7 +3,7 @@
 namespace graft::quant {
 
 const CudaKernels* compiled_cuda_kernels() {
-  static const CudaKernels kernels{&cuda::decode_four_bit, &cuda::encode_four_bit};
+  static const CudaKernels kernels{&cuda::decode_four_bit, &cuda::encode_four_bit, &cuda::eight_bit_adamw};
   return &kernels;
 }
 

@@ -5,6 +5,7 @@
 
 #include "graft/ops/parallel.h"
 #include "graft/quant/codebook.h"
+#include "graft/quant/cpu_clones.h"
 
 namespace graft::quant::cpu {
 namespace {
@@ -13,7 +14,7 @@ constexpr int64_t kGrain = 16;  // blocks worth another thread
 
 /// The averages of one block in float32, and their largest magnitudes.
 struct Averages {
-  float mean[kMomentBlock], square[kMomentBlock];
+  float mean[kMomentBlock] = {}, square[kMomentBlock] = {};
   float largest_mean = 0, largest_square = 0;
 };
 
@@ -30,10 +31,41 @@ void advance(const float* gradient, const uint8_t* mean, const uint8_t* square, 
   }
 }
 
-uint8_t mean_code(float mean, float largest) {
-  const uint8_t code = nearest_in_dynamic_map(mean / largest);
-  const bool sign_lost = mean != 0 && std::signbit(dynamic_map()[code]) != std::signbit(mean);
-  return sign_lost ? static_cast<uint8_t>(mean > 0 ? code + 1 : code - 1) : code;
+/// codebook.cpp's search for a whole block, all numbers one step at a time, without branches: sixteen of them fit one AVX-512 gather.
+/// Nothing here can be contracted to a fused multiply-add: every clone gives the same codes.
+GRAFT_CLONES void nearest_codes(const float* __restrict map, const float* __restrict x, float largest, int* __restrict codes) {
+  float scaled[kMomentBlock];
+  int below[kMomentBlock], above[kMomentBlock];
+  for (int64_t i = 0; i < kMomentBlock; ++i) scaled[i] = x[i] / largest, codes[i] = 127, below[i] = 0, above[i] = 255;
+  for (int step = 64; step > 0; step /= 2)
+    for (int64_t i = 0; i < kMomentBlock; ++i) {
+      const int pivot = codes[i];
+      const bool higher = scaled[i] > map[pivot];
+      below[i] = higher ? pivot : below[i];
+      above[i] = higher ? above[i] : pivot;
+      codes[i] = higher ? pivot + step : pivot - step;
+    }
+  for (int64_t i = 0; i < kMomentBlock; ++i) {
+    const int pivot = codes[i];
+    const float value = map[pivot];
+    const int up = scaled[i] > (map[above[i]] + value) * 0.5F ? above[i] : pivot;
+    const int down = scaled[i] < (map[below[i]] + value) * 0.5F ? below[i] : pivot;
+    codes[i] = scaled[i] > value ? up : down;
+  }
+}
+
+/// Both averages of a block as codes. A mean that is not zero keeps its sign.
+void store(const Averages& averages, int64_t count, uint8_t* mean, uint8_t* square) {
+  int codes[kMomentBlock];
+  const float* map = dynamic_map().data();
+  nearest_codes(map, averages.mean, averages.largest_mean, codes);
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = averages.mean[i];
+    const bool sign_lost = value != 0 && std::signbit(map[codes[i]]) != std::signbit(value);
+    mean[i] = static_cast<uint8_t>(sign_lost ? (value > 0 ? codes[i] + 1 : codes[i] - 1) : codes[i]);
+  }
+  nearest_codes(unsigned_dynamic_map().data(), averages.square, averages.largest_square, codes);
+  for (int64_t i = 0; i < count; ++i) square[i] = static_cast<uint8_t>(codes[i]);
 }
 
 }  // namespace
@@ -50,10 +82,7 @@ void eight_bit_adamw(float* parameter, const float* gradient, int64_t count, con
       for (int64_t i = 0; i < size; ++i)
         if (std::isfinite(g[i]))
           p[i] = (p[i] + rule.step_size * (averages.mean[i] / (std::sqrt(averages.square[i]) + rule.epsilon))) * rule.keep;
-      for (int64_t i = 0; i < size; ++i) {
-        moments.mean[first + i] = mean_code(averages.mean[i], averages.largest_mean);
-        moments.square[first + i] = nearest_in_unsigned_dynamic_map(averages.square[i] / averages.largest_square);
-      }
+      store(averages, size, moments.mean + first, moments.square + first);
       moments.mean_absmax[block] = averages.largest_mean;
       moments.square_absmax[block] = averages.largest_square;
     }

@@ -46,30 +46,43 @@ void check_target(const Target& target, const std::string& init, const AdapterSt
            "detach() or merge() that adapter first, or start this one by default");
 }
 
+/// The matrix in the same 4-bit form, written over the tensors that are there: new ones, made beside the dense matrix and kept, would leave
+/// holes of its size in the host's memory.
+quant::FourBitTensor overwritten(quant::FourBitTensor stored, const at::Tensor& matrix, const std::string& path) {
+  const auto fresh = quant::encode(matrix, {stored.type, stored.nested(), stored.block}, path + ".weight");
+  stored.codes.copy_(fresh.codes);
+  stored.absmax.copy_(fresh.absmax);
+  if (stored.nested()) stored.nested_absmax.copy_(fresh.nested_absmax);
+  stored.offset = fresh.offset;
+  return stored;
+}
+
 class Starter {
  public:
   Starter(Adapter& adapter, const AdapterPlan& plan, const AdapterStart& from) : adapter_(adapter), plan_(plan), from_(from) {
     if (!from.saved.empty()) saved_ = read_adapter_files(from.saved, adapter.name).tensors;
   }
 
+  /// Room for every A₀ and B₀, before there are dense matrices beside it (see overwritten).
+  void reserve_starts() {
+    for (size_t i = 0; i < 2 * plan_.resolution.targets.size(); ++i)
+      adapter_.tensors[i].start = at::zeros_like(adapter_.tensors[i].value());
+  }
+
   void pissa(size_t index, bool keep_base) {
     const Target& target = plan_.resolution.targets[index];
     TrainedTensor &a = adapter_.tensors[2 * index], &b = adapter_.tensors[2 * index + 1];
-    if (target.kind == SiteKind::kEmbedding) {  // its B·A starts at zero: nothing is taken out
-      a.start = at::zeros_like(a.value()), b.start = at::zeros_like(b.value());
-      return;
-    }
+    if (target.kind == SiteKind::kEmbedding) return;  // its B·A starts at zero: nothing is taken out
     WeightSite& site = *site_of(weight_of(*target.place.module));
     const at::Tensor weight = weight_before(site);
     saved_.empty() ? assign(site, a, b, weight) : take_saved(a, b);
     // Of the rounded values: what is taken out is what the adapter starts with, whatever its dtype.
-    a.start = a.value().clone(), b.start = b.value().clone();
+    a.start.copy_(a.value()), b.start.copy_(b.value());
     const double scale = scale_of(site);
     const at::Tensor rest = at::addmm(weight.to(at::kFloat), b.start.to(at::kFloat), a.start.to(at::kFloat), 1, -scale).to(weight.dtype());
     if (const auto stored = in_four_bits(&site)) {
-      const auto& tensor = stored->stored();
-      auto codes = quant::encode(rest, {tensor.type, tensor.nested(), tensor.block}, site.path + ".weight");
-      site.base = std::make_shared<quant::FourBitWeight>(std::move(codes), stored->dtype(), stored->compute());
+      site.base =
+          std::make_shared<quant::FourBitWeight>(overwritten(stored->stored(), rest, site.path), stored->dtype(), stored->compute());
     } else {
       site.base = std::make_shared<ops::DenseWeight>(rest, site.original_required_grad);
       if (!keep_base) site.original.reset(), site.registered.reset();
@@ -143,6 +156,7 @@ void check_weight_start(const Resolution& resolution, const std::string& init, c
 void start_from_weights(Adapter& adapter, const AdapterPlan& plan, const std::string& init, bool keep_base, const AdapterStart& from) {
   const at::NoGradGuard no_graph;
   Starter starter(adapter, plan, from);
+  if (init == "pissa") starter.reserve_starts();
   for (size_t i = 0; i < plan.resolution.targets.size(); ++i) init == "pissa" ? starter.pissa(i, keep_base) : starter.loftq(i);
 }
 

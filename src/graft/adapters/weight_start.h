@@ -24,9 +24,9 @@ void check_weight_start(const Resolution& resolution, const std::string& init, c
 ///   pissa  (Meng, Wang, Zhang 2024)  the nearest matrix of rank r to W. The base becomes W − s·B₀·A₀: in W's dtype, and then, where it was
 ///          in 4 bits, in the same 4 bits (QPiSSA). A₀ and B₀ are kept: AdapterSet::save writes a plain LoRA for W (portable.h).
 ///          `keep_base`: W is kept beside it where it is dense, for detach().
-///   loftq  (Li et al. 2023, one round)  the nearest matrix of rank r to W − Q. Q, the base in 4 bits, stays. Modules that are not in 4
-///   bits
-///          start as by default.
+///   loftq  (Li et al. 2023, one round: PEFT's default)  the nearest matrix of rank r to W − Q. Q, the base in 4 bits, stays: more rounds
+///          would quantize something else than W, and the adapter would fit no base but this run's. Modules that are not in 4 bits start
+///          as by default.
 ///
 /// Embeddings start as by default. DataError when a weight is not finite. When it throws, some bases are changed already.
 void start_from_weights(Adapter& adapter, const AdapterPlan& plan, const std::string& init, bool keep_base, const AdapterStart& from);

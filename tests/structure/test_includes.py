@@ -16,7 +16,7 @@ ALLOWED = {
     "text": {"base"},
     "data": {"base", "text"},
     "dist": {"base"},
-    "train": {"base", "adapters", "data", "dist", "io", "ops"},
+    "train": {"base", "adapters", "data", "dist", "io", "ops", "quant"},
     "recipe": {"base"},
 }
 EVERYTHING = {"app", "cli"}

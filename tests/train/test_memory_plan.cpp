@@ -36,6 +36,9 @@ TEST_CASE("the parts of a memory plan add up and have their plain sizes", "[trai
   CHECK(plan.weights == 8030261248 * 2);
   CHECK(plan.adapter == 41943040 * (4 + 2));  // and copies in bf16
   CHECK(plan.optimizer == 41943040 * 8);
+  auto kept = llama_8b();
+  kept.start_kept = true;
+  CHECK(plan_memory(kept).adapter == 41943040 * (4 + 4 + 2));
   int64_t sum = 0;
   for (const auto& [name, bytes] : plan.parts()) {
     CHECK(bytes >= 0);
@@ -59,6 +62,8 @@ TEST_CASE("what saves memory is predicted to save it", "[train]") {
   CHECK(plan_memory(longer).activations == 2 * plain.activations);
   CHECK(plain.gradients == 0);                            // they arrive while activations leave
   CHECK(plan_memory(full).optimizer == 8030261248 * 12);  // two moments and a float32 master
+  full.eight_bit_parameters = 8030261248;
+  CHECK(plan_memory(full).optimizer == 8030261248 * 6 + 8030261248 / 32);  // a byte each, a maximum of 4 bytes for each of 256
 }
 
 TEST_CASE("the plan is within 5 % of what one H200 measured", "[train]") {

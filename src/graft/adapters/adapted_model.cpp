@@ -21,6 +21,16 @@ void find_below(torch::nn::Module& module, std::vector<std::shared_ptr<AdaptedMo
   for (const auto& child : module.children()) find_below(*child, found);
 }
 
+/// A base that a start was taken out of gets it back for whatever part of that adapter does not count: the sum stays W (or the full copy in
+/// its place) + Σ weight·what each adapter learned.
+void add_taken(WeightSite& site, const AdaptedModel::Weighted& weighted) {
+  if (!site.taken) return;
+  double weight = site.active_copy.defined() ? 0 : 1;
+  for (const auto& [name, share] : weighted)
+    if (name == site.taken->adapter) weight -= share;
+  if (weight != 0) site.active.push_back({site.taken->factors, weight});
+}
+
 }  // namespace
 
 std::vector<std::shared_ptr<AdaptedModel>> AdaptedModel::find_all(torch::nn::Module& root) {
@@ -104,6 +114,7 @@ void AdaptedModel::activate(const Weighted& weighted) {
       if (part->factors != nullptr) site->active.push_back({part->factors, weight});
       if (part->copy.defined()) site->active_copy = part->copy;
     }
+    add_taken(*site, weighted);
   }
   show_copies();
 }
@@ -116,6 +127,14 @@ void AdaptedModel::show_copies() {
   for (const auto& swap : swaps_) swap->show(wanted[swap.get()]);
 }
 
+std::shared_ptr<WeightSite> AdaptedModel::lost_original(const Adapter& adapter) const {
+  for (auto& site : sites())
+    if (site->taken && site->taken->adapter == adapter.name && !site->original.defined()) return site;
+  return nullptr;
+}
+
+bool AdaptedModel::is_removable(const Adapter& adapter) const { return lost_original(adapter) == nullptr; }
+
 void AdaptedModel::put_back(WeightSite& site) {
   const auto module = site.module.lock();
   if (!site.parts.empty() || !site.original.defined() || module == nullptr) return;
@@ -123,6 +142,10 @@ void AdaptedModel::put_back(WeightSite& site) {
 }
 
 void AdaptedModel::remove(const Adapter& adapter) {
+  if (const auto site = lost_original(adapter))
+    throw UsageError("adapter \"" + adapter.name + "\" cannot be detached: init pissa changed the base, and the original was not kept")
+        .at(site->path)
+        .hint("load the model again; keep_base(true) keeps dense weights. deactivate() gives the base's outputs");
   Weighted remaining;
   for (const auto& entry : active_)
     if (entry.first != adapter.name) remaining.push_back(entry);
@@ -132,6 +155,10 @@ void AdaptedModel::remove(const Adapter& adapter) {
     site->parts.erase(
         std::remove_if(site->parts.begin(), site->parts.end(), [&](const auto& part) { return part.adapter == adapter.name; }),
         site->parts.end());
+    if (site->taken && site->taken->adapter == adapter.name) {
+      site->base = std::make_shared<ops::DenseWeight>(site->original, site->original_required_grad);
+      site->taken.reset();
+    }
     put_back(*site);
   }
   adapters_.erase(std::remove_if(adapters_.begin(), adapters_.end(), [&](const auto& entry) { return entry.get() == &adapter; }),

@@ -37,7 +37,10 @@ class AdaptedModel {
   void activate(const Weighted& weighted);
   const Weighted& active() const { return active_; }
 
+  /// Whether the weights that its start changed (weight_start.h) can be put back.
+  bool is_removable(const Adapter& adapter) const;
   /// Takes the adapter out of every site, puts plain weights back where nothing is left, and the requires_grad flags when it was the last.
+  /// UsageError unless it is removable.
   void remove(const Adapter& adapter);
   /// Folds the active adapter into the dense base, then removes it.
   void merge(const Adapter& adapter);
@@ -52,6 +55,7 @@ class AdaptedModel {
  private:
   void check_activation(const Weighted& weighted) const;
   void show_copies();
+  std::shared_ptr<WeightSite> lost_original(const Adapter& adapter) const;
   void put_back(WeightSite& site);
   void thaw();
 

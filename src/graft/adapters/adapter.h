@@ -47,6 +47,7 @@ struct TrainedTensor {
   at::Tensor own;
   std::shared_ptr<SwappedParameter> swapped;
   std::shared_ptr<SwappedParameter::Copy> copy;
+  at::Tensor start = {};  ///< A₀ or B₀, when the adapter's start was taken out of the base (weight_start.h)
 
   /// What the optimizer takes.
   at::Tensor leaf() const { return swapped == nullptr ? own : swapped->parameter(); }
@@ -60,7 +61,7 @@ struct TrainedTensor {
 /// A named adapter: its configuration and everything it trained. Lives on when the model does not.
 struct Adapter {
   std::string name;
-  io::AdapterConfig config;
+  io::AdapterConfig config;  ///< as it is trained; what files say: portable_config
   bool trainable = true;
   std::vector<TrainedTensor> tensors;  ///< factors in the model's order, then copies
   size_t factor_count = 0;             ///< how many of them are A or B

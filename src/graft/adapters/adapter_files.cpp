@@ -7,6 +7,7 @@
 #include "graft/adapters/adapted_weight.h"
 #include "graft/adapters/adapter_card.h"
 #include "graft/adapters/peft_config.h"
+#include "graft/adapters/portable.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/log.h"
@@ -84,7 +85,7 @@ std::string section(const char* title, std::vector<std::string> names, size_t hi
 bool is_changed_base(const NamedModule& place, const std::string& key, const at::Tensor& tensor, const std::string& where) {
   const at::Tensor weight = weight_of(*place.module);
   const auto site = site_of(weight);
-  const at::Tensor base = site == nullptr ? weight.detach() : site->base->dense(site->base->dtype());
+  const at::Tensor base = site == nullptr ? weight.detach() : site->original_matrix();
   if (base.sizes() != tensor.sizes())
     throw DataError("the file replaces " + place.path + " by a matrix of " + shape_text(tensor.sizes()) + ", the base has " +
                     shape_text(base.sizes()))
@@ -176,10 +177,11 @@ void match_tensors(const std::vector<std::pair<std::string, std::vector<int64_t>
 
 void write_adapter_files(const Adapter& adapter, const fs::path& directory) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const TrainedTensor& tensor : adapter.tensors) tensors.emplace_back(tensor.key, tensor.value());
+  for (const TrainedTensor& tensor : adapter.tensors) tensors.emplace_back(tensor.key, file_value(tensor));
   io::save_tensors(directory / kTensorFile, tensors);
-  write_file(directory / kConfigFile, io::to_json(adapter.config));
-  write_file(directory / "README.md", adapter_card(adapter.config));
+  const io::AdapterConfig config = portable_config(adapter);
+  write_file(directory / kConfigFile, io::to_json(config));
+  write_file(directory / "README.md", adapter_card(config));
 }
 
 }  // namespace graft::detail

@@ -166,7 +166,7 @@ at::Tensor initial_value(const PlannedTensor& tensor, const AdapterPlan& plan) {
     }
     case PlannedTensor::Role::kWeightCopy: {
       const auto site = site_of(weight);
-      const at::Tensor base = site == nullptr ? weight.detach() : site->base->dense(site->base->dtype());
+      const at::Tensor base = site == nullptr ? weight.detach() : site->original_matrix();
       return base.to(tensor.dtype, /*non_blocking=*/false, /*copy=*/true).contiguous();
     }
     case PlannedTensor::Role::kSwap:
@@ -214,7 +214,7 @@ std::shared_ptr<Adapter> install(torch::nn::Module& root, const AdapterPlan& pla
   adapter->module_count = plan.resolution.targets.size();
   for (size_t i = 0; i < planned.size(); ++i) {
     const PlannedTensor& tensor = planned[i];
-    TrainedTensor trained{tensor.key, {}, nullptr, nullptr};
+    TrainedTensor trained{tensor.key, {}, nullptr, nullptr, {}};
     if (tensor.role == PlannedTensor::Role::kSwap) {
       trained.swapped = owner->swap_of(tensor.path, tensor.parameter, tensor.is_buffer);
       trained.copy = std::make_shared<SwappedParameter::Copy>(SwappedParameter::Copy{values[i], {}, plan.trainable});

@@ -6,6 +6,7 @@
 #include "graft/adapters/adapted_model.h"
 #include "graft/adapters/adapter.h"
 #include "graft/adapters/adapter_files.h"
+#include "graft/adapters/portable.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/strings.h"
@@ -31,9 +32,12 @@ void check_replaceable(const fs::path& directory) {
   }
 }
 
+/// A factor of √2 on both sides of a division (portable.h) leaves the scale within a few units of the last place.
+bool same_scale(double a, double b) { return a == b || std::abs(a - b) <= 1e-14 * std::abs(b); }
+
 /// alpha / rank is not in the tensors: another scale would load without a word and score wrongly.
 void check_scales(const detail::Adapter& adapter, const io::AdapterConfig& other) {
-  const io::AdapterConfig& own = adapter.config;
+  const io::AdapterConfig own = detail::portable_config(adapter);
   const auto scale = [](const io::AdapterConfig& config, const std::string& path) {
     const auto rank = static_cast<double>(io::rank_of(config, path));
     return io::alpha_of(config, path) / (config.use_rslora ? std::sqrt(rank) : rank);
@@ -43,7 +47,7 @@ void check_scales(const detail::Adapter& adapter, const io::AdapterConfig& other
     const auto ending = tensor.key.rfind(".lora_");
     if (ending == std::string::npos) continue;
     const std::string path = tensor.key.substr(prefix.size(), ending - prefix.size());
-    if (scale(own, path) != scale(other, path))
+    if (!same_scale(scale(own, path), scale(other, path)))
       throw DataError("the scale of " + path + " is " + std::to_string(scale(other, path)) + " in the file, " +
                       std::to_string(scale(own, path)) + " in this adapter")
           .hint("attach with the file's r, alpha and rank_stabilized, or use load_adapter()");
@@ -86,10 +90,10 @@ void AdapterSet::write_to(const fs::path& directory) const { detail::write_adapt
 void AdapterSet::load(const fs::path& directory) {
   auto files = detail::read_adapter_files(directory, adapter_->name);
   std::vector<std::pair<std::string, std::vector<int64_t>>> expected;
-  for (const auto& tensor : adapter_->tensors) expected.emplace_back(tensor.key, tensor.value().sizes().vec());
+  for (const auto& tensor : adapter_->tensors) expected.emplace_back(tensor.key, detail::file_shape(tensor));
   detail::match_tensors(expected, &files);
   check_scales(*adapter_, files.config);
-  for (const auto& tensor : adapter_->tensors) tensor.assign(files.tensors.at(tensor.key));
+  for (const auto& tensor : adapter_->tensors) detail::assign_from_file(tensor, files.tensors.at(tensor.key));
 }
 
 void AdapterSet::merge() { model()->merge(*adapter_); }

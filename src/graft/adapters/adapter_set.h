@@ -31,7 +31,8 @@ class AdapterSet {
   std::vector<std::pair<std::string, at::Tensor>> named_parameters() const;
 
   /// Writes a PEFT adapter directory (adapter_config.json, adapter_model.safetensors, README.md). It appears whole or not at all and
-  /// replaces an older adapter there; UsageError when the directory holds other files.
+  /// replaces an older adapter there; UsageError when the directory holds other files. With init "pissa" it is a LoRA of twice the rank for
+  /// the original base, as PEFT converts it: it loads like any other, here and in PEFT.
   void save(const std::filesystem::path& directory) const;
   /// The same files into a directory that exists and that the caller makes durable (a checkpoint being written).
   void write_to(const std::filesystem::path& directory) const;
@@ -41,13 +42,15 @@ class AdapterSet {
 
   /// Folds the adapter into the dense base (summed in float32, rounded once) and removes it; the model's outputs stay as they are. The
   /// adapter must be active. A weight shared with another module is written untied: the other module keeps its own. UsageError, and nothing
-  /// changed, for a quantized base or a result that is not finite.
+  /// changed, for a quantized base, a result that is not finite, or a base that another adapter's "pissa" start was taken out of.
   void merge();
-  /// Removes the adapter. When it was the last, the base's parameters are back, bit for bit, with their requires_grad flags.
+  /// Removes the adapter. When it was the last, the base's parameters are back, bit for bit, with their requires_grad flags. UsageError,
+  /// and nothing changed, after init "pissa" without keep_base or with a base quantized since: the original weights are gone (deactivate()
+  /// still gives the base's outputs, up to rounding).
   void detach();
 
   const std::string& name() const;
-  /// What adapter_config.json says.
+  /// What adapter_config.json says; with init "pissa", before the rank is doubled.
   const io::AdapterConfig& config() const;
 
  private:

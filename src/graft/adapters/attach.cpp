@@ -5,6 +5,7 @@
 #include "graft/adapters/adapter_files.h"
 #include "graft/adapters/adapter_plan.h"
 #include "graft/adapters/peft_config.h"
+#include "graft/adapters/weight_start.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
@@ -49,24 +50,37 @@ void check_options(const LoraOptions& options) {
   if (!(options.dropout() >= 0 && options.dropout() < 1))
     throw UsageError("dropout must be in [0, 1)").hint("0.05 to 0.1 is usual; 0 is off");
   check_choice("bias", options.bias(), {"none", "all", "lora_only"});
-  check_choice("init", options.init(), {"default", "gaussian"});
+  check_choice("init", options.init(), {"default", "gaussian", "pissa", "loftq"});
   const auto dtype = options.dtype();
   if (dtype != at::kFloat && dtype != at::kBFloat16 && dtype != at::kHalf && dtype != at::kDouble)
     throw UsageError(std::string("dtype: adapters cannot be ") + c10::toString(dtype)).hint("use float32 masters");
 }
 
+void start_or_put_back(const LoraOptions& options, const detail::AdapterPlan& plan, const AdapterStart& start,
+                       const std::shared_ptr<detail::Adapter>& adapter, detail::AdaptedModel& owner) {
+  try {
+    detail::start_from_weights(*adapter, plan, options.init(), options.keep_base(), start);
+  } catch (...) {
+    if (owner.is_removable(*adapter)) owner.remove(*adapter);
+    throw;
+  }
+}
+
 }  // namespace
 
-AdapterSet attach(torch::nn::Module& model, const LoraOptions& options) {
+AdapterSet attach(torch::nn::Module& model, const LoraOptions& options, const AdapterStart& start) {
   check_options(options);
   detail::AdapterPlan plan;
   plan.name = options.name();
   plan.resolution = detail::resolve_targets(model, options);
+  const bool from_weights = detail::starts_from_weights(options.init());
+  if (from_weights) detail::check_weight_start(plan.resolution, options.init(), start);
   plan.config = detail::peft_config(model, options, plan.resolution);
   plan.dtype = options.dtype();
   plan.seed = options.seed();
   std::shared_ptr<detail::AdaptedModel> owner;
   auto adapter = detail::install(model, plan, &owner);
+  if (from_weights) start_or_put_back(options, plan, start, adapter, *owner);
   if (options.bias() == "lora_only" && adapter->tensors.size() == adapter->factor_count && plan.resolution.saved.empty())
     log::warning("bias: lora_only trains nothing more: no adapted module has a bias");
   return {std::move(adapter), owner};

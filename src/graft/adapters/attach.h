@@ -6,6 +6,7 @@
 #include <string>
 
 #include "graft/adapters/adapter_set.h"
+#include "graft/adapters/adapter_start.h"
 #include "graft/adapters/lora_options.h"
 
 namespace graft {
@@ -25,7 +26,11 @@ namespace graft {
 /// On the adapted model: named_parameters() keeps the base's names; to(device) moves base and adapters; to(dtype) casts a dense base and
 /// leaves the trained tensors; zero_grad() clears the adapters' gradients; train()/eval() switch dropout. clone() and torch::save() throw.
 /// An optimizer takes AdapterSet::parameters(), never model->parameters().
-AdapterSet attach(torch::nn::Module& model, const LoraOptions& options);
+///
+/// With init "pissa" the base of the adapted Linears changes (LoraOptions::init), and the outputs at the start are the base's up to
+/// rounding. `start` is for the inits that look at the weights. Should one of those fail half-way (memory, a file that cannot be read), the
+/// model is put back only where keep_base kept its weights.
+AdapterSet attach(torch::nn::Module& model, const LoraOptions& options, const AdapterStart& start = {});
 
 /// Adds an adapter from a PEFT directory (or its sub-folder `name`), bf16 and fp16 files included; it becomes the only active one. Frozen
 /// unless `trainable`. Unknown configuration keys are warned about; anything that would change the result is a DataError.

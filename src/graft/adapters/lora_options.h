@@ -62,9 +62,19 @@ struct LoraOptions {
   /// The first match gives a module's rank and alpha [rank_pattern, alpha_pattern].
   TORCH_ARG(std::vector<LoraOverride>, overrides);
 
-  /// How A starts [init_lora_weights]; B starts at zero, so that the adapted model is the base. "default": Kaiming-uniform,
-  /// U(±1/sqrt(in)); "gaussian": N(0, 1/rank²). Embeddings: A zero, B ~ N(0, 1).
+  /// How A and B start [init_lora_weights]. Embeddings always: A zero, B ~ N(0, 1).
+  ///   "default"   A Kaiming-uniform, U(±1/sqrt(in)), B zero: the adapted model is the base
+  ///   "gaussian"  A ~ N(0, 1/rank²), B zero
+  ///   "pissa"     s·B·A is the nearest matrix of this rank to W, and is taken out of the base: what is trained are the base's principal
+  ///               directions (Meng et al. 2024). What is saved is a plain LoRA of twice the rank for the original base. To start on a base
+  ///               in 4 bits: quantize() after attach(), or AdapterStart::unquantized
+  ///   "loftq"     on a base in 4 bits, s·B·A is the nearest matrix of this rank to what quantization lost (Li et al. 2023, one round). The
+  ///               base stays as quantized, and the saved adapter belongs to it as any adapter trained on it does
   TORCH_ARG(std::string, init) = "default";
+
+  /// With init "pissa": keep the original of each dense weight beside the changed one, so that detach() gives it back bit for bit. False
+  /// takes half the memory; detach() is then refused.
+  TORCH_ARG(bool, keep_base) = true;
 
   /// Initial values and dropout masks are pure functions of it and of the module's path.
   TORCH_ARG(uint64_t, seed) = 0;

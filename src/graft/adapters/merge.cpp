@@ -9,22 +9,36 @@
 namespace graft::detail {
 namespace {
 
-/// W + weight·s·B·A of one adapter, summed in float32 and rounded once to the base's dtype.
+/// W + weight·(what the adapter learned: s·B·A, less the start that was taken out of the base), summed in float32 and rounded once to the
+/// base's dtype.
 at::Tensor folded(const WeightSite& site, const WeightSite::Part& part, double weight) {
   at::NoGradGuard no_graph;
   const auto dtype = site.base->dtype();
-  at::Tensor sum =
-      (part.copy.defined() ? part.copy.detach() : site.base->dense(dtype)).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  at::Tensor sum = (part.copy.defined()                     ? part.copy.detach()
+                    : site.taken && site.original.defined() ? site.original.detach()
+                                                            : site.base->dense(dtype))
+                       .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   if (part.factors != nullptr) {
     const at::Tensor a = part.factors->a.to(at::kFloat), b = part.factors->b.to(at::kFloat);
     const double scale = part.factors->scale * weight;
     site.kind == SiteKind::kLinear ? sum.addmm_(b, a, 1, scale) : sum.addmm_(a.t(), b.t(), 1, scale);
   }
+  if (site.taken) {
+    // The original holds the start, the changed base lacks it.
+    const LoraFactors& start = *site.taken->factors;
+    const double share = site.original.defined() ? -weight : 1 - weight;
+    sum.addmm_(start.b.to(at::kFloat), start.a.to(at::kFloat), 1, start.scale * share);
+  }
   return sum.to(dtype);
 }
 
 void check_foldable(const WeightSite& site, const WeightSite::Part& part, double weight) {
-  if (!site.original.defined())
+  if (site.taken && site.taken->adapter != part.adapter)
+    throw UsageError("the start of adapter \"" + site.taken->adapter +
+                     "\" was taken out of this base: no other adapter can be folded into it")
+        .at(site.path)
+        .hint("merge() or detach() that adapter first");
+  if (site.base->kind() != "dense")
     throw UsageError("an adapter cannot be folded into a " + site.base->kind() + " base: rounding to it again would change the outputs")
         .at(site.path)
         .hint("load the base without quantization, or use `graft merge`");
@@ -53,6 +67,7 @@ void AdaptedModel::merge(const Adapter& adapter) {
     site->base = std::make_shared<ops::DenseWeight>(merged, site->original_required_grad);
     site->original = merged;
     site->registered = merged;
+    site->taken.reset();
     flags_.emplace_back(merged.getIntrusivePtr(), site->original_required_grad);
   }
   for (const TrainedTensor& tensor : adapter.tensors)

@@ -50,19 +50,20 @@ std::string reason_to_leave(const NamedModule& entry, bool decoder, const FourBi
   if (site != nullptr && site->base->kind() != "dense") return "stored in " + site->base->kind() + " already";
   if (site != nullptr && std::any_of(site->parts.begin(), site->parts.end(), [](const auto& part) { return part.copy.defined(); }))
     return "an adapter trains it in full";
-  const at::Tensor original = site == nullptr ? weight : site->original;
-  if (original.dim() != 2 || original.numel() == 0) return "not a matrix with entries";
-  if (original.scalar_type() != at::kFloat && original.scalar_type() != at::kBFloat16 && original.scalar_type() != at::kHalf)
-    return std::string("its dtype is ") + c10::toString(original.scalar_type());
-  const auto shared = holders.find(original.unsafeGetTensorImpl());
-  if (shared != holders.end() && shared->second.size() > 1) return "one tensor shared by " + enumerate(shared->second);
+  if (weight.dim() != 2 || weight.numel() == 0) return "not a matrix with entries";
+  if (weight.scalar_type() != at::kFloat && weight.scalar_type() != at::kBFloat16 && weight.scalar_type() != at::kHalf)
+    return std::string("its dtype is ") + c10::toString(weight.scalar_type());
+  // A base that an adapter's start was taken out of is a tensor of its own.
+  const auto shared = holders.find(site == nullptr ? weight.unsafeGetTensorImpl() : site->original.unsafeGetTensorImpl());
+  if (!(site != nullptr && site->taken) && shared != holders.end() && shared->second.size() > 1)
+    return "one tensor shared by " + enumerate(shared->second);
   return "";
 }
 
 std::shared_ptr<quant::FourBitWeight> quantized(const NamedModule& entry, const FourBitLinears& how) {
   const at::Tensor weight = detail::weight_of(*entry.module);
   const auto site = detail::site_of(weight);
-  const at::Tensor dense = site == nullptr ? weight.detach() : site->original.detach();
+  const at::Tensor dense = site == nullptr ? weight.detach() : site->base->dense(site->base->dtype());
   return std::make_shared<quant::FourBitWeight>(quant::encode(dense, how.options(), entry.path + ".weight"), dense.scalar_type());
 }
 

@@ -51,8 +51,9 @@ struct QuantizeReport {
 };
 
 /// Stores the weights of a model's Linear modules in 4 bits, in place, on whatever device they are; biases, norms, embeddings and
-/// everything else stay. Adapters may be attached before or after: those there already keep their A and B, and see the rounded base. The
-/// quantized weights are frozen; AdapterSet::merge() refuses them. Not quantized, with a reason in the report: what skip names, a weight
+/// everything else stay. Adapters may be attached before or after: those there already keep their A and B, and see the rounded base (one
+/// that started with "pissa": what its start left of the base, rounded, which is QPiSSA). The quantized weights are frozen;
+/// AdapterSet::merge() refuses them. Not quantized, with a reason in the report: what skip names, a weight
 /// that two modules share (tied), a weight an adapter trains in full, a causal language model's output head (graft's own decoder), a weight
 /// that is 4 bits already. UsageError, and nothing changed: a skip pattern that matches nothing, no Linear left, a block that is no power
 /// of two from 32 to 4096. DataError: a weight that is not finite (those before it are quantized by then).

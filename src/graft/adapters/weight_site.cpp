@@ -107,9 +107,22 @@ at::Tensor WeightSite::matrix() const {
   return weight;
 }
 
+at::Tensor WeightSite::original_matrix() const {
+  if (!taken) return base->dense(base->dtype());
+  if (original.defined()) return original.detach();
+  const at::Tensor sum =
+      at::addmm(base->dense(at::kFloat), taken->factors->b.to(at::kFloat), taken->factors->a.to(at::kFloat), 1, taken->factors->scale);
+  return sum.to(base->dtype());
+}
+
 void WeightSite::move(at::Device device, at::ScalarType dtype) {
   at::NoGradGuard no_graph;
   base->move(device, dtype);
+  if (taken) {
+    if (original.defined()) original.set_data(original.detach().to(device, dtype));
+    move_leaf(taken->factors->a, device);
+    move_leaf(taken->factors->b, device);
+  }
   for (Part& part : parts) {
     move_leaf(part.copy, device);
     if (part.factors == nullptr) continue;

@@ -59,15 +59,24 @@ class WeightSite {
   };
   const Part* part(const std::string& adapter) const;
 
+  /// What an adapter's start took out of the base, which is then W − s·B₀·A₀ (weight_start.h).
+  struct Taken {
+    std::string adapter;
+    std::shared_ptr<LoraFactors> factors;
+  };
+  /// W, the weight as the model came with it, in the base's dtype. Never write to it.
+  at::Tensor original_matrix() const;
+
   std::shared_ptr<ops::FrozenWeight> base;
   const SiteKind kind;
   const std::string path;
   std::weak_ptr<torch::nn::Module> module;  ///< whose training mode switches dropout
-  at::Tensor original;                      ///< the dense parameter to put back; undefined when the base is quantized
+  at::Tensor original;                      ///< the dense parameter to put back; undefined when there is none (quantized, or not kept)
   at::Tensor registered;                    ///< what was registered as "weight"; another tensor when only the member had been assigned
   bool original_required_grad = false;
   std::shared_ptr<AdaptedModel> owner;  ///< keeps the model's list of adapters alive
   std::vector<Part> parts;
+  std::optional<Taken> taken;
 
   /// The active parts, rewritten by AdaptedModel::activate.
   struct Active {

@@ -20,4 +20,13 @@ std::shared_ptr<const io::LinearLoader> linear_loader(const recipe::Recipe& reci
                          std::move(packed));
 }
 
+AdapterStart adapter_start(const recipe::Recipe& recipe, const std::filesystem::path& checkpoint) {
+  AdapterStart start;
+  const bool from_weights = recipe.adapter.init == "pissa" || recipe.adapter.init == "loftq";
+  if (!from_weights) return start;
+  if (recipe.quant.type != "none") start.unquantized = unquantized_weights(recipe.model.path, dtype_of(recipe.model.dtype));
+  start.saved = checkpoint;
+  return start;
+}
+
 }  // namespace graft::app

@@ -27,6 +27,20 @@ int64_t widths_per_layer(const std::vector<AdaptedModule>& modules, int64_t laye
   return (sum + layers - 1) / std::max<int64_t>(layers, 1);
 }
 
+/// Entries of those trained tensors that an 8-bit optimizer keeps in 8 bits.
+int64_t eight_bit_parameters(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
+  if (recipe.train.optimizer.state != "int8") return 0;
+  const auto large = [](int64_t entries) { return entries >= train::kSmallestEightBitTensor ? entries : 0; };
+  int64_t sum = 0;
+  if (recipe.adapter.type != "full") {
+    for (const auto& module : adapted_modules(recipe, decoder)) sum += large(module.rank * module.in) + large(module.rank * module.out);
+    return sum;
+  }
+  for (const auto& [path, shape] : models::linear_shapes(decoder))
+    if (path != "lm_head" || !decoder.tied_embeddings) sum += large(shape[0] * shape[1]);
+  return sum + large(decoder.vocabulary_size * decoder.hidden_size);
+}
+
 int64_t bytes_of(const std::string& dtype) { return dtype == "fp32" ? 4 : 2; }
 
 train::MemoryInputs memory_inputs(const recipe::Recipe& recipe, const RunData& data, const PlanReport& plan, int64_t ranks, bool cuda) {
@@ -45,6 +59,8 @@ train::MemoryInputs memory_inputs(const recipe::Recipe& recipe, const RunData& d
   }
   in.trainable_parameters = plan.trainable_parameters;
   in.trainable_bytes = in.full ? in.dtype_bytes : bytes_of(recipe.adapter.dtype);
+  in.eight_bit_parameters = eight_bit_parameters(recipe, decoder);
+  in.start_kept = recipe.adapter.init == "pissa";
   in.ranks_per_layer = ranks;
   in.micro_rows = recipe.batch.micro_sequences;
   in.length = recipe.data.packing == "none" ? std::min(data.max_length, data.train->statistics().longest) : data.max_length;

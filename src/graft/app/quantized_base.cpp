@@ -25,6 +25,11 @@ void check_stored(const recipe::Recipe& recipe, const io::QuantizationConfig& st
     throw RecipeError("model.path holds weights in " + stored.type + ", which cannot be trained in full")
         .at(recipe.place_of("adapter.type"))
         .hint("use adapter.type: lora, or the unquantized model");
+  if (recipe.adapter.init == "pissa" || recipe.adapter.init == "loftq")
+    throw RecipeError("adapter.init: " + recipe.adapter.init + " needs the weights before quantization, and model.path holds them in " +
+                      stored.type)
+        .at(recipe.place_of("adapter.init"))
+        .hint("give the unquantized model, with quant.type: " + stored.type);
   if (recipe.quant.type == "none") return;
   if (recipe.quant.type != stored.type) refuse("quant.type", stored.type);
   if (recipe.was_given("quant.double") && recipe.quant.double_quant != stored.double_quant)

@@ -16,7 +16,7 @@ struct QuantizedBase {
 };
 
 /// Nothing for a plain base. RecipeError when quant.* contradicts what model.path stores, when a base stored in 4 bits is to be trained in
-/// full, and when an entry of quant.skip names no module.
+/// full or an adapter is to start from what it was before, and when an entry of quant.skip names no module.
 std::optional<QuantizedBase> quantized_base(const recipe::Recipe& recipe);
 
 }  // namespace graft::app

@@ -37,6 +37,7 @@ LoraOptions lora_options(const recipe::Recipe& recipe) {
       .bias(adapter.bias)
       .modules_to_save(adapter.modules_to_save)
       .init(adapter.init)
+      .keep_base(false)
       .seed(derive_seed(static_cast<uint64_t>(recipe.seed), "init"))
       .dtype(resolve_dtype(adapter.dtype, at::kFloat))
       .base_model(recipe.model.path)
@@ -55,6 +56,7 @@ train::TrainerOptions trainer_options(const recipe::Recipe& recipe, int64_t step
   adamw.beta2 = optimizer.betas[1];
   adamw.epsilon = optimizer.eps;
   adamw.weight_decay = optimizer.weight_decay;
+  adamw.moments = optimizer.state == "int8" ? train::MomentFormat::kInt8 : train::MomentFormat::kFull;
   train::TrainerOptions options(steps);
   options.seed(static_cast<uint64_t>(recipe.seed))
       .schedule(schedule_options(recipe, steps, steps_per_epoch))

@@ -74,6 +74,13 @@ void write_recipes(const recipe::Recipe& recipe, const train::RunDirectory& dire
   replace_file(resolved, recipe::resolved_yaml(recipe));
 }
 
+// Only what changes the base has to know before the trainer restores a checkpoint.
+fs::path start_of_adapter(const recipe::Recipe& recipe, const train::RunDirectory& directory) {
+  if (recipe.adapter.init != "pissa" && recipe.adapter.init != "loftq") return {};
+  const auto checkpoint = directory.newest_valid_checkpoint();
+  return checkpoint ? checkpoint->path : fs::path();
+}
+
 void apply_runtime(const recipe::RuntimeSection& runtime) {
   if (runtime.threads) at::set_num_threads(static_cast<int>(*runtime.threads));
   if (runtime.deterministic) at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
@@ -109,7 +116,7 @@ std::vector<data::Batch> evaluation_batches(const Run& run) {
 
 int load_and_train(Run* run, bool json) {
   const auto& [recipe, data, plan, directory, device, memory, situation] = *run;
-  const auto model = TrainedModel::make(recipe, data, device, plan.recompute_every);
+  const auto model = TrainedModel::make(recipe, data, device, plan.recompute_every, start_of_adapter(recipe, *directory));
   banner(recipe, data, plan, *model, device);
   if (!fs::exists(directory->report())) replace_file(directory->report(), dump_json(predicted_json(plan), 2) + "\n");
   auto options = trainer_options(recipe, plan.steps, plan.steps_per_epoch, data.eval_plan != nullptr, device);

@@ -64,13 +64,20 @@ AdapterSet continue_adapter(const recipe::Recipe& recipe, torch::nn::Module& mod
   return adapters;
 }
 
-AdapterSet make_adapter(const recipe::Recipe& recipe, torch::nn::Module& model) {
+AdapterSet make_adapter(const recipe::Recipe& recipe, torch::nn::Module& model, const fs::path& checkpoint) {
   if (!recipe.adapter.init_from.empty()) return continue_adapter(recipe, model);
   try {
-    return attach(model, lora_options(recipe));
+    auto options = lora_options(recipe);
+    // The checkpoint's values are about to replace those of a start that changes nothing else: it need not be computed again.
+    if (recipe.adapter.init == "loftq" && !checkpoint.empty()) options.init("default");
+    return attach(model, options, adapter_start(recipe, checkpoint));
   } catch (const Error& error) {  // a library user's mistake is a recipe's here
     if (error.code() != ExitCode::kUsage) throw;
-    throw RecipeError("adapter: " + error.message()).at(recipe.place_of("adapter.target")).nearest(error.nearest()).hint(error.hint());
+    const std::string module = error.where().empty() ? "" : " (" + error.where() + ")";
+    throw RecipeError("adapter: " + error.message() + module)
+        .at(recipe.place_of("adapter.target"))
+        .nearest(error.nearest())
+        .hint(error.hint());
   }
 }
 
@@ -97,7 +104,7 @@ void load_into(const train::NamedTensors& parameters, const fs::path& file) {
 }  // namespace
 
 std::unique_ptr<TrainedModel> TrainedModel::make(const recipe::Recipe& recipe, const RunData& data, at::Device device,
-                                                 int64_t recompute_every) {
+                                                 int64_t recompute_every, const fs::path& checkpoint) {
   auto model = std::make_unique<TrainedModel>();
   model->base_fingerprint_ = model_fingerprint(recipe.model.path, recipe.model.init != "random");
   model->packed_ = PackedCache::open(recipe, model->base_fingerprint_);
@@ -107,7 +114,7 @@ std::unique_ptr<TrainedModel> TrainedModel::make(const recipe::Recipe& recipe, c
   if (recipe.adapter.type == "full") {
     for (const auto& [name, parameter] : all_parameters(*model->decoder_)) parameter.set_requires_grad(true);
   } else {
-    model->adapters_ = make_adapter(recipe, *model->decoder_);
+    model->adapters_ = make_adapter(recipe, *model->decoder_, checkpoint);
   }
   if (data.chat_template) model->chat_template_ = data.chat_template->source();
   return model;

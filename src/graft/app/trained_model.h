@@ -19,7 +19,10 @@ namespace graft::app {
 class TrainedModel {
  public:
   /// Loads (or draws) the weights onto the device and attaches the adapter. `recompute_every`: as models::Decoder::set_recompute.
-  static std::unique_ptr<TrainedModel> make(const recipe::Recipe& recipe, const RunData& data, at::Device device, int64_t recompute_every);
+  /// `checkpoint`: the one the run is continued from, or empty; an adapter that changed its base (adapter.init: pissa) changes it again
+  /// from there, to the same bits.
+  static std::unique_ptr<TrainedModel> make(const recipe::Recipe& recipe, const RunData& data, at::Device device, int64_t recompute_every,
+                                            const std::filesystem::path& checkpoint);
 
   train::LossFunction loss_function(const recipe::Recipe& recipe);
   train::NamedTensors parameters() const;

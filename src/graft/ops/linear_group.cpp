@@ -172,7 +172,8 @@ LowRankSum LinearGroup::apart_again(size_t operand, const at::Tensor& base, cons
 }
 
 at::Tensor LinearGroup::forward_onto(const at::Tensor& addend, const at::Tensor& x, std::vector<at::Tensor>* saved) const {
-  if (x.is_cuda() && !terms_.empty() && !operands_.front().bias.defined()) return forward_on_gpu(0, Rows(x), low_rank(x, saved), addend);
+  // The product first: at::addmm would copy the addend to begin with.
+  if (x.is_cuda() && !terms_.empty() && !operands_.front().bias.defined()) return add_onto_product(0, Rows(x), low_rank(x, saved), addend);
   return forward(x, LinearForm::kMatmul, saved).front().add_(addend);
 }
 

@@ -1,5 +1,7 @@
 #include "graft/quant/codebook.h"
 
+#include <cmath>
+
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
 
@@ -45,6 +47,27 @@ constexpr std::array<float, 127> kDynamicPositive = {
     0.796093762F,    0.810156226F,    0.82421875F,     0.838281274F,    0.852343738F,    0.866406262F,    0.880468726F,    0.89453125F,
     0.908593774F,    0.922656238F,    0.936718762F,    0.950781226F,    0.96484375F,     0.978906274F,    0.992968738F};
 
+/// Of `count` numbers evenly from 0.1 to 1, rounded as torch.linspace rounds them: from the nearer end, and once.
+float bound(int index, int count) {
+  const float step = (1.0F - 0.1F) / static_cast<float>(count - 1);
+  if (index < count / 2) return std::fma(step, static_cast<float>(index), 0.1F);
+  return std::fma(-step, static_cast<float>(count - 1 - index), 1.0F);
+}
+
+uint8_t nearest(const std::array<float, 256>& map, float x) {
+  int pivot = 127, below = 0, above = 255;
+  for (int step = 64; step > 0; step /= 2) {
+    if (x > map[static_cast<size_t>(pivot)]) {
+      below = pivot, pivot += step;
+    } else {
+      above = pivot, pivot -= step;
+    }
+  }
+  const float value = map[static_cast<size_t>(pivot)];
+  if (x > value) return static_cast<uint8_t>(x > (map[static_cast<size_t>(above)] + value) * 0.5F ? above : pivot);
+  return static_cast<uint8_t>(x < (map[static_cast<size_t>(below)] + value) * 0.5F ? below : pivot);
+}
+
 }  // namespace
 
 const std::array<float, 15> kNf4Thresholds = {-0.8480964004993439F,  -0.6106329262256622F,  -0.4599952697753906F,   -0.33967943489551544F,
@@ -75,19 +98,21 @@ const std::array<float, 256>& dynamic_map() {
   return map;
 }
 
-uint8_t nearest_in_dynamic_map(float x) {
-  const auto& map = dynamic_map();
-  int pivot = 127, below = 0, above = 255;
-  for (int step = 64; step > 0; step /= 2) {
-    if (x > map[static_cast<size_t>(pivot)]) {
-      below = pivot, pivot += step;
-    } else {
-      above = pivot, pivot -= step;
+const std::array<float, 256>& unsigned_dynamic_map() {
+  static const std::array<float, 256> map = [] {
+    std::array<float, 256> values{};
+    size_t next = 1;  // after 0
+    for (const float power : {1e-6F, 1e-5F, 1e-4F, 1e-3F, 1e-2F, 1e-1F, 1.0F}) {
+      const int bounds = static_cast<int>(next) + 2;  // 3, 5, 9, … 129: each power of ten has twice as many entries
+      for (int i = 0; i + 1 < bounds; ++i) values[next++] = power * ((bound(i, bounds) + bound(i + 1, bounds)) / 2);
     }
-  }
-  const float value = map[static_cast<size_t>(pivot)];
-  if (x > value) return static_cast<uint8_t>(x > (map[static_cast<size_t>(above)] + value) * 0.5F ? above : pivot);
-  return static_cast<uint8_t>(x < (map[static_cast<size_t>(below)] + value) * 0.5F ? below : pivot);
+    values[255] = 1.0F;
+    return values;
+  }();
+  return map;
 }
+
+uint8_t nearest_in_dynamic_map(float x) { return nearest(dynamic_map(), x); }
+uint8_t nearest_in_unsigned_dynamic_map(float x) { return nearest(unsigned_dynamic_map(), x); }
 
 }  // namespace graft::quant

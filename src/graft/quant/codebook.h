@@ -31,4 +31,8 @@ const std::array<float, 256>& dynamic_map();
 /// step, NaN (0 / 0 in a block of zeros) to code 0.
 uint8_t nearest_in_dynamic_map(float x);
 
+/// The unsigned map, of [0, 1], ascending from 0: what an 8-bit optimizer stores running squares with. The search is the same.
+const std::array<float, 256>& unsigned_dynamic_map();
+uint8_t nearest_in_unsigned_dynamic_map(float x);
+
 }  // namespace graft::quant

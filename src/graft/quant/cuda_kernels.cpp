@@ -3,6 +3,8 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "graft/ops/cuda_kernels.h"
 
@@ -16,6 +18,21 @@ cuda::EncodeRule rule_of(FourBitType type) {
            : (void)std::copy(kFp4Thresholds.begin(), kFp4Thresholds.end(), rule.thresholds);
   std::copy(kFp4CodeOfRank.begin(), kFp4CodeOfRank.end(), rule.code_of_rank);
   return rule;
+}
+
+/// Both dynamic maps, copied to a device once.
+at::Tensor maps_on(at::Device device) {
+  static std::mutex mutex;
+  static auto& kept = *new std::map<c10::DeviceIndex, at::Tensor>;  // not freed: the device may be gone before static destructors run
+  const std::lock_guard<std::mutex> lock(mutex);
+  at::Tensor& maps = kept[device.index()];
+  if (!maps.defined()) {
+    at::Tensor host = at::empty({512}, at::kFloat);
+    std::copy(dynamic_map().begin(), dynamic_map().end(), host.mutable_data_ptr<float>());
+    std::copy(unsigned_dynamic_map().begin(), unsigned_dynamic_map().end(), host.mutable_data_ptr<float>() + 256);
+    maps = host.to(device);
+  }
+  return maps;
 }
 
 }  // namespace
@@ -42,6 +59,15 @@ bool encode(const CudaKernels& kernels, const at::Tensor& weight, const FourBitT
                           tensor.codes.mutable_data_ptr<uint8_t>(), tensor.absmax.mutable_data_ptr<float>(),
                           not_finite.mutable_data_ptr<int>(), launch.stream());
   return not_finite.item<int>() == 0;
+}
+
+void eight_bit_adamw(const CudaKernels& kernels, const at::Tensor& parameter, const at::Tensor& gradient, const MomentPointers& moments,
+                     const AdamRule& rule, const at::Tensor& skip) {
+  const at::Tensor maps = maps_on(parameter.device());
+  const at::Tensor flag = skip.defined() ? skip.to(parameter.device(), at::kFloat) : at::Tensor();
+  const ops::CudaLaunch launch(parameter);
+  kernels.eight_bit_adamw(parameter.mutable_data_ptr<float>(), gradient.const_data_ptr<float>(), parameter.numel(), moments, rule,
+                          maps.const_data_ptr<float>(), flag.defined() ? flag.const_data_ptr<float>() : nullptr, launch.stream());
 }
 
 }  // namespace graft::quant::gpu

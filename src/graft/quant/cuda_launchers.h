@@ -3,8 +3,9 @@
 #include <cstdint>
 
 #include "graft/ops/cuda_launchers.h"
+#include "graft/quant/adam_rule.h"
 
-/// Raw launchers of this folder's .cu files, in the manner of ops/cuda_launchers.h: GPU pointers, sizes, a stream; no LibTorch header.
+/// Raw launchers of this folder's *_cuda.cu, in the manner of ops/cuda_launchers.h: GPU pointers, sizes, a stream; no LibTorch header.
 namespace graft::quant::cuda {
 
 /// Where the maximum of each block comes from: float absmax, or codes of 8 bits with their own maxima (nested_absmax not null).
@@ -42,5 +43,10 @@ void transpose_bytes(const void* from, int64_t rows, int64_t columns, void* to, 
 
 /// Whether the current device has FP8 matrix units.
 bool has_fp8_products();
+
+/// eight_bit_adam.h's step. `maps` [512]: the signed dynamic map, then the unsigned one. Nothing is done when *skip is not 0 (skip may be
+/// null).
+void eight_bit_adamw(float* parameter, const float* gradient, int64_t count, const MomentPointers& moments, const AdamRule& rule,
+                     const float* maps, const float* skip, void* stream);
 
 }  // namespace graft::quant::cuda

@@ -3,8 +3,8 @@
 namespace graft::quant {
 
 const CudaKernels* compiled_cuda_kernels() {
-  static const CudaKernels kernels{&cuda::decode_four_bit, &cuda::encode_four_bit, &cuda::encode_fp8_rows, &cuda::transpose_bytes,
-                                   &cuda::has_fp8_products};
+  static const CudaKernels kernels{&cuda::decode_four_bit, &cuda::encode_four_bit,  &cuda::encode_fp8_rows,
+                                   &cuda::transpose_bytes, &cuda::has_fp8_products, &cuda::eight_bit_adamw};
   return &kernels;
 }
 

@@ -27,6 +27,7 @@ class FourBitWeight final : public ops::FrozenWeight {
   void add_input_gradient(at::Tensor& sum, const at::Tensor& g) const override;
 
   const FourBitTensor& stored() const { return tensor_; }
+  std::optional<at::ScalarType> compute() const { return compute_; }
 
  private:
   bool computes_in(at::ScalarType dtype) const { return !compute_ || *compute_ == dtype; }

@@ -73,6 +73,8 @@ const std::vector<Rule>& rules() {
        "take rank, alpha, target and the like out, or use adapter.type: lora"},
       {"adapter.type", [](const Recipe& r) { return r.adapter.type == "full" && r.quant.type != "none"; },
        "a quantized base cannot be trained in full", "use adapter.type: lora, or quant.type: none"},
+      {"adapter.init", [](const Recipe& r) { return r.adapter.init == "loftq" && r.quant.type == "none"; },
+       "adapter.init: loftq makes up for what quantization loses, and nothing is quantized", "set quant.type, or use adapter.init: pissa"},
       {"adapter.target", [](const Recipe& r) { return r.adapter.target.empty(); }, "adapter.target is an empty list",
        "name at least one module, or use all-linear"},
       {"adapter.target",

@@ -76,7 +76,7 @@ struct AdapterSection {
   std::vector<AdapterOverride> overrides;
   std::vector<std::string> modules_to_save;  ///< trained in full and stored beside the adapter
   std::string bias = "none";                 ///< none | all | lora_only
-  std::string init = "default";              ///< default | gaussian
+  std::string init = "default";              ///< default | gaussian | pissa | loftq
   std::string dtype = "fp32";                ///< master dtype of A and B: fp32 | bf16 | fp16
   std::string init_from;                     ///< PEFT adapter directory; "": none
 

@@ -119,9 +119,10 @@ std::vector<Key> rows_of_the_model() {
           "Biases trained as well: none, all, or those of adapted modules.")
           .one_of({"none", "all", "lora_only"}),
       Key("adapter.init", Kind::kChoice, at<&Recipe::adapter, &AdapterSection::init>,
-          "Start of A (B is zero): Kaiming uniform (default) or gaussian of width 1 / rank.")
-          .one_of({"default", "gaussian"})
-          .not_yet({"pissa", "olora", "orthogonal", "loftq", "eva", "corda"})
+          "Start of A and B. default, gaussian: A Kaiming uniform or of width 1 / rank, B zero. pissa: the base's principal directions, "
+          "taken out of it before it is quantized; saved as a LoRA of twice the rank for the original base. loftq: what quant lost.")
+          .one_of({"default", "gaussian", "pissa", "loftq"})
+          .not_yet({"olora", "orthogonal", "eva", "corda"})
           .also({"init_lora_weights"}),
       Key("adapter.dtype", Kind::kChoice, at<&Recipe::adapter, &AdapterSection::dtype>,
           "Number format in which A and B are kept and updated.")

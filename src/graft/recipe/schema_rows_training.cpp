@@ -116,9 +116,9 @@ std::vector<Key> rows_of_the_training() {
           .range(0, 1000)
           .also({"weight_decay"}),
       Key("train.optimizer.state", Kind::kChoice, at<&Recipe::train, &TrainSection::optimizer, &OptimizerSection::state>,
-          "Number format of the running averages.")
-          .one_of({"fp32"})
-          .not_yet({"int8", "paged-int8"}),
+          "Number format of the running averages: fp32, or int8 in bitsandbytes' blocks of 256 (tensors under 4096 entries stay fp32).")
+          .one_of({"fp32", "int8"})
+          .not_yet({"paged-int8"}),
       Key("train.schedule", Kind::kSection, nullptr, "The learning rate over the run."),
       Key("train.schedule.type", Kind::kChoice, at<&Recipe::train, &TrainSection::schedule, &ScheduleSection::type>,
           "Curve after the warm-up.")

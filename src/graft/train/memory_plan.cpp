@@ -47,10 +47,12 @@ MemoryPlan plan_memory(const MemoryInputs& in) {
   plan.weights = static_cast<int64_t>(static_cast<double>(in.quantized_parameters) * in.quantized_bytes) +
                  (in.total_parameters - in.quantized_parameters) * in.dtype_bytes;
   const int64_t copies = !in.full && in.trainable_bytes > in.dtype_bytes ? in.dtype_bytes : 0;
-  plan.adapter = in.full ? 0 : in.trainable_parameters * (in.trainable_bytes + copies);
+  plan.adapter = in.full ? 0 : in.trainable_parameters * ((in.start_kept ? 2 : 1) * in.trainable_bytes + copies);
   if (in.full || in.micro_batches > 1) plan.gradients = in.trainable_parameters * (in.trainable_bytes + (narrow && in.full ? 4 : 0));
   const int64_t moment_bytes = narrow && !in.full ? in.trainable_bytes : 4;
-  plan.optimizer = in.trainable_parameters * (2 * moment_bytes + (narrow && in.full ? 4 : 0));
+  const int64_t eight_bit = in.eight_bit_parameters;
+  plan.optimizer = (in.trainable_parameters - eight_bit) * 2 * moment_bytes + eight_bit * 2 + eight_bit * 8 / 256 +
+                   (narrow && in.full ? in.trainable_parameters * 4 : 0);
   const int64_t tokens = in.micro_rows * in.length, recomputed = recomputed_blocks(in);
   plan.activations = tokens * ((in.layers - recomputed) * block_bytes(in) + recomputed * in.dtype_bytes * in.hidden);
   plan.loss_chunk = chunk_rows(in) * in.vocabulary * (in.cuda ? in.dtype_bytes : 8) + 3 * tokens * in.dtype_bytes * in.hidden;

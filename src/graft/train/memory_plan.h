@@ -7,6 +7,9 @@
 
 namespace graft::train {
 
+/// Smallest tensor whose running averages an 8-bit optimizer keeps in 8 bits, entries (bitsandbytes' min_8bit_size).
+inline constexpr int64_t kSmallestEightBitTensor = 4096;
+
 /// All that decides how much memory a training run takes. No tensor and no file is needed: `plan` fills this from config.json and
 /// the recipe.
 struct MemoryInputs {
@@ -21,8 +24,10 @@ struct MemoryInputs {
   // What is trained.
   bool full = false;  ///< full fine-tuning: the trainable parameters are among total_parameters
   int64_t trainable_parameters = 0;
-  int64_t trainable_bytes = 4;  ///< of one trainable parameter
-  int64_t ranks_per_layer = 0;  ///< Σ over the adapted Linears of one block of their rank (7 targets of rank 16: 112)
+  int64_t trainable_bytes = 4;       ///< of one trainable parameter
+  int64_t eight_bit_parameters = 0;  ///< of the trainable ones, those whose moments are kept in 8 bits
+  bool start_kept = false;           ///< the adapter's first values are kept beside it (adapter.init: pissa)
+  int64_t ranks_per_layer = 0;       ///< Σ over the adapted Linears of one block of their rank (7 targets of rank 16: 112)
 
   int64_t dropout_width = 0;  ///< with dropout: Σ of the input widths of one block's adapted Linears (a mask byte each), else 0
 
@@ -46,12 +51,13 @@ struct MemoryPlan {
 /// k = key_value_heads·head_size, and r = ranks_per_layer:
 ///
 ///   weights      quantized_parameters·quantized_bytes + the rest·b
-///   adapter      trainable·trainable_bytes (0 when full: they are the weights), and their copies in the compute dtype
-///   gradients    trainable·trainable_bytes (and 4 bytes each for float32 copies of lower-precision ones at the update) when full or when a
+///   adapter      trainable·trainable_bytes (0 when full: they are the weights), twice with start_kept, and their copies in the compute
+///   dtype gradients    trainable·trainable_bytes (and 4 bytes each for float32 copies of lower-precision ones at the update) when full or
+///   when a
 ///                step has several micro-batches; with one, they arrive while activations leave and do not raise the peak
-///   optimizer    trainable·8 (two float32 moments) + trainable·4 when a float32 master is kept (trainable_bytes < 4 and full)
-///   activations  per kept block, per token: b·(2h + 2q + 2k + 2f) + 4·heads + 8 + b·r + dropout_width: input, second residual; query, key,
-///   value and
+///   optimizer    trainable·8 (two float32 moments; those in 8 bits: 2 + 8/256) + trainable·4 when a float32 master is kept
+///   (trainable_bytes < 4 and full) activations  per kept block, per token: b·(2h + 2q + 2k + 2f) + 4·heads + 8 + b·r + dropout_width:
+///   input, second residual; query, key, value and
 ///                attention output; gate and up; log-sum-exp, reciprocal roots, A's outputs, masks. Full fine-tuning keeps both norms'
 ///                outputs and the gated product as well: b·(2h + f) more. A recomputed block keeps its input (b·h).
 ///   loss_chunk   rows·vocabulary·b on a GPU, ·8 on a CPU (logits and probabilities), and three last hidden states: 3·b·h per token

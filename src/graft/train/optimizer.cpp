@@ -1,38 +1,20 @@
 #include "graft/train/optimizer.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/zeros_like.h>
 
-#include <cmath>
 #include <map>
 
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
+#include "graft/train/eight_bit_moments.h"
 
 namespace graft::train {
-namespace {
-
-/// What one fused call takes: tensors of one dtype on one device.
-struct Group {
-  std::vector<at::Tensor> updated, gradients, exp_avg, exp_avg_sq;
-};
-
-void run_fused(Group& group, double learning_rate, const AdamWOptions& options, int64_t step, const at::Tensor& skip) {
-  // The kernel only reads the step count, so one scalar serves all tensors.
-  const auto count = at::full({}, static_cast<double>(step), group.updated.front().options().dtype(at::kFloat));
-  const std::vector<at::Tensor> counts(group.updated.size(), count);
-  const auto found = skip.defined() ? std::optional<at::Tensor>(skip.to(group.updated.front().device())) : std::nullopt;
-  at::_fused_adamw_(group.updated, group.gradients, group.exp_avg, group.exp_avg_sq, {}, counts, learning_rate, options.beta1,
-                    options.beta2, options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false,
-                    /*grad_scale=*/std::nullopt, found);
-}
-
-}  // namespace
 
 AdamW::AdamW(NamedTensors parameters, AdamWOptions options) : parameters_(std::move(parameters)), options_(options) {
   if (parameters_.empty()) throw DataError("there is nothing to train: no parameter was given to the optimizer");
+  stores_.push_back({std::make_unique<FullMoments>()});
+  if (options_.moments == MomentFormat::kInt8) stores_.push_back({std::make_unique<EightBitMomentStore>()});
   const at::NoGradGuard no_grad;
   for (const auto& [name, parameter] : parameters_) {
     if (!parameter.is_floating_point() || !parameter.is_contiguous())
@@ -40,27 +22,24 @@ AdamW::AdamW(NamedTensors parameters, AdamWOptions options) : parameters_(std::m
     Slot slot;
     slot.has_master = options_.float32_masters && parameter.scalar_type() != at::kFloat && parameter.scalar_type() != at::kDouble;
     slot.updated = slot.has_master ? parameter.detach().to(at::kFloat) : parameter.detach();
-    slot.exp_avg = at::zeros_like(slot.updated);
-    slot.exp_avg_sq = at::zeros_like(slot.updated);
+    slot.store = store_for(slot.updated);
+    slot.index = stores_[slot.store].count++;
+    stores_[slot.store].moments->add(slot.updated);
     slots_.push_back(std::move(slot));
   }
+}
+
+size_t AdamW::store_for(const at::Tensor& updated) {
+  return options_.moments == MomentFormat::kInt8 && EightBitMomentStore::suits(updated) ? 1 : 0;
 }
 
 void AdamW::step(double learning_rate, const at::Tensor& skip) {
   const at::NoGradGuard no_grad;
   ++steps_done_;
-  std::map<std::pair<at::ScalarType, std::string>, Group> groups;
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    const auto& gradient = parameters_[i].second.grad();
-    if (!gradient.defined()) continue;
-    auto& slot = slots_[i];
-    Group& group = groups[{slot.updated.scalar_type(), slot.updated.device().str()}];
-    group.updated.push_back(slot.updated);
-    group.gradients.push_back(gradient.to(slot.updated.scalar_type()).contiguous());
-    group.exp_avg.push_back(slot.exp_avg);
-    group.exp_avg_sq.push_back(slot.exp_avg_sq);
-  }
-  for (auto& [key, group] : groups) run_fused(group, learning_rate, options_, steps_done_, skip);
+  std::vector<std::vector<at::Tensor>> gradients;
+  for (const Store& store : stores_) gradients.emplace_back(store.count);
+  for (size_t i = 0; i < slots_.size(); ++i) gradients[slots_[i].store][slots_[i].index] = parameters_[i].second.grad();
+  for (size_t i = 0; i < stores_.size(); ++i) stores_[i].moments->step(gradients[i], options_, {learning_rate, steps_done_, skip});
   for (size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i].has_master) parameters_[i].second.detach().copy_(slots_[i].updated);
 }
@@ -80,8 +59,7 @@ NamedTensors AdamW::state() const {
   state.emplace_back("step", at::full({1}, steps_done_, at::kLong));
   for (size_t i = 0; i < slots_.size(); ++i) {
     const auto& name = parameters_[i].first;
-    state.emplace_back("exp_avg." + name, slots_[i].exp_avg);
-    state.emplace_back("exp_avg_sq." + name, slots_[i].exp_avg_sq);
+    for (auto& tensor : stores_[slots_[i].store].moments->state(slots_[i].index, name)) state.push_back(std::move(tensor));
     if (slots_[i].has_master) state.emplace_back("master." + name, slots_[i].updated);
   }
   return state;
@@ -118,7 +96,8 @@ void AdamW::refresh_masters() {
 
 int64_t AdamW::state_bytes() const {
   int64_t bytes = 0;
-  for (const auto& slot : slots_) bytes += static_cast<int64_t>(slot.exp_avg.nbytes() * 2 + (slot.has_master ? slot.updated.nbytes() : 0));
+  for (const auto& [name, tensor] : state())
+    if (name != "step") bytes += static_cast<int64_t>(tensor.nbytes());
   return bytes;
 }
 

@@ -3,30 +3,21 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "graft/train/moments.h"
 
 namespace graft::train {
 
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
-
-struct AdamWOptions {
-  double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0.0;  ///< decoupled: p ← p − lr·weight_decay·p, on every parameter given
-  /// Keep a float32 copy of each parameter of lower precision, update that and round once into the parameter. 4 bytes more per
-  /// parameter (16 in all: copy, two moments, and the gradient in float32 during the step); without it updates below the
-  /// parameter's own rounding are lost. Nothing for float32 parameters.
-  bool float32_masters = true;
-};
-
-/// AdamW (Loshchilov & Hutter 2019) over a flat list of parameters, torch.optim.AdamW's maths, one fused kernel per dtype:
+/// AdamW (Loshchilov & Hutter 2019) over a flat list of parameters, torch.optim.AdamW's maths (in 8 bits bitsandbytes':
+/// the decay comes last), with moments kept by a MomentStore:
 ///
 ///   m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  p ← p − lr·λ·p − lr·(m/(1−β₁ᵏ)) / (√(v/(1−β₂ᵏ)) + ε)
 ///
-/// Moments have the dtype of what is updated (float32 with masters). Parameters without a gradient in a step are left alone, but the
-/// step count k is the run's, the same for all.
+/// Moments have the dtype of what is updated (float32 with masters), or 8 bits (MomentFormat). Parameters without a gradient in a step are
+/// left alone, but the step count k is the run's, the same for all.
 class AdamW {
  public:
   AdamW(NamedTensors parameters, AdamWOptions options);
@@ -40,7 +31,7 @@ class AdamW {
   const NamedTensors& parameters() const { return parameters_; }
   std::vector<at::Tensor> gradients() const;
 
-  /// State as named tensors: "step", "exp_avg.NAME", "exp_avg_sq.NAME" and, for parameters with a master, "master.NAME".
+  /// State as named tensors: "step", what MomentStore::state names and, for parameters with a master, "master.NAME".
   NamedTensors state() const;
   /// Copies a state in. DataError naming the tensor when one is missing, left over or of another shape or dtype.
   void load_state(const NamedTensors& state, const std::string& origin);
@@ -53,12 +44,18 @@ class AdamW {
  private:
   struct Slot {
     at::Tensor updated;  // the master, or the parameter itself
-    at::Tensor exp_avg, exp_avg_sq;
     bool has_master = false;
+    size_t store = 0, index = 0;  // where its moments are
   };
+  struct Store {
+    std::unique_ptr<MomentStore> moments;
+    size_t count = 0;
+  };
+  size_t store_for(const at::Tensor& updated);
   NamedTensors parameters_;
   AdamWOptions options_;
   std::vector<Slot> slots_;
+  std::vector<Store> stores_;  // full, and int8 when asked for
   int64_t steps_done_ = 0;
 };
 

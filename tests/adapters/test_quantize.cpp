@@ -1,6 +1,7 @@
 // 4-bit bases under models nobody prepared for it, with and without adapters.
 #include "adapters/toy_models.h"
 #include "graft/adapters/adapted_weight.h"
+#include "graft/quant/fp8.h"
 #include "support/catch.h"
 #include "support/devices.h"
 
@@ -44,6 +45,31 @@ TEST_CASE("a quantized model computes what its decoded weights compute, to the b
     CHECK_FALSE(net->named_parameters()["head.weight"].requires_grad());
     CHECK(net->named_parameters().size() == dense->named_parameters().size());
   }
+}
+
+TEST_CASE("an FP8 model computes what its decoded weights compute, under adapters too", "[adapters][quant]") {
+  Net net = make_net(), reference = make_net();
+  {
+    const torch::NoGradGuard no_graph;
+    for (const auto& item : reference->named_modules()) {
+      auto* linear = item.value()->as<torch::nn::LinearImpl>();
+      if (linear != nullptr && item.key() != "head") linear->weight.copy_(quant::decode(quant::to_fp8(linear->weight), at::kFloat));
+    }
+  }
+  auto first = attach(*net, LoraOptions(2).seed(7)), second = attach(*reference, LoraOptions(2).seed(7));
+  for (AdapterSet* adapters : {&first, &second}) {
+    torch::manual_seed(5);
+    randomize(*adapters);
+  }
+  const auto report = quantize(*net, Fp8Options().skip({"head"}));
+  CHECK(report.modules == 5);
+  REQUIRE(report.left.size() == 1);
+  CHECK_THAT(report.left[0], Contains("head") && Contains("skip"));
+  CHECK(report.bytes_after < report.bytes_before);
+  CHECK(at::equal(net->forward(some_ids()), reference->forward(some_ids())));
+  const auto a = gradients_of(net, first), b = gradients_of(reference, second);
+  REQUIRE(a.size() == b.size());
+  for (size_t i = 0; i < a.size(); ++i) CHECK(at::equal(a[i], b[i]));
 }
 
 TEST_CASE("adapters attached before and after quantization give the same outputs and gradients as on the decoded weights",
@@ -120,6 +146,7 @@ TEST_CASE("a weight that is not finite is refused by name", "[adapters][quant]")
     net->head->weight[1][2] = std::numeric_limits<float>::infinity();
   }
   CHECK_THROWS_WITH(quantize(*net), Contains("head.weight"));
+  CHECK_THROWS_WITH(quantize(*net, Fp8Options()), Contains("head.weight"));
 }
 
 TEST_CASE("a quantized model moves and casts: products in the new dtype, of the same 4-bit weights", "[adapters][quant]") {

@@ -18,6 +18,7 @@ def test_there_is_a_recipe_per_family_and_common_size():
     assert {name.split("/")[0] for name in RECIPES} >= {"llama", "mistral", "qwen2.5", "qwen3", "smollm2"}
     assert len(RECIPES) >= 17
     assert {name.split("/")[0] for name in RECIPES if name.endswith("_qlora")} >= {"llama", "mistral", "qwen2.5"}
+    assert {name.split("/")[0] for name in RECIPES if name.endswith("_fp8")} >= {"llama", "mistral", "qwen2.5"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -29,9 +30,11 @@ def test_plan_of_a_shipped_recipe(recipe, tmp_path):
     rows.write_text("".join(json.dumps({"input_ids": [i % 100 for i in range(n)]}) + "\n" for n in range(20, 60)))
     plan = graft_json("plan", ROOT / f"recipes/{recipe}.yaml", f"model.path={model}", f"data.train=[{{path: {rows}, format: tokens}}]", "~data.eval", "data.cache=none", f"output_dir={tmp_path / 'run'}")
     assert plan["steps"] > 0 and 0 < plan["trainable_parameters"] < plan["total_parameters"] / 10
-    # The weights alone are a lower bound: two bytes a parameter, in a QLoRA recipe half a byte and the scales.
-    quantized = recipe.endswith("_qlora")
-    assert plan["predicted_peak_memory_bytes"] > (0.5 if quantized else 2) * plan["total_parameters"]
+    # The weights alone are a lower bound: two bytes a parameter, in a QLoRA recipe half a byte and the scales, in an FP8 one a byte.
+    quantized, fp8 = recipe.endswith("_qlora"), recipe.endswith("_fp8")
+    assert plan["predicted_peak_memory_bytes"] > (0.5 if quantized else 1 if fp8 else 2) * plan["total_parameters"]
+    if fp8:  # embeddings and head stay in two bytes
+        assert plan["predicted_memory_parts"]["weights"] < 1.3 * plan["total_parameters"]
     if quantized:
         # Embeddings and head stay in two bytes: an 8B comes to 0.71 bytes a parameter, a 1B with its large vocabulary to 0.83.
         assert plan["predicted_memory_parts"]["weights"] < 0.9 * plan["total_parameters"]

@@ -1,16 +1,14 @@
 #include "graft/adapters/four_bit_loader.h"
 
-#include <ATen/Functions.h>
-
 #include <set>
 
 #include "graft/adapters/four_bit_files.h"
 #include "graft/adapters/frozen_module.h"
+#include "graft/adapters/stored_weight.h"
 #include "graft/base/error.h"
 #include "graft/io/quantization_config.h"
 #include "graft/io/tensor_dtype.h"
 #include "graft/io/tensor_file.h"
-#include "graft/io/tensor_read.h"
 #include "graft/quant/four_bit_weight.h"
 
 namespace graft {
@@ -66,7 +64,8 @@ class QuantizedLinears final : public io::LinearLoader {
     const auto dtype = c10::typeMetaToScalarType(options.dtype());
     auto tensor = packed_ ? packed_->find(path, found.entry->shape, options.device()) : std::nullopt;
     if (!tensor) {
-      tensor = quant::encode(read(found, dtype, options.device()), how_.options(), directory.path().string() + ": " + path + ".weight");
+      tensor =
+          quant::encode(reader_.read(found, dtype, options.device()), how_.options(), directory.path().string() + ": " + path + ".weight");
       io::release_pages(*found.file, *found.entry);
       if (packed_) packed_->add(path, *tensor);
     }
@@ -74,22 +73,9 @@ class QuantizedLinears final : public io::LinearLoader {
   }
 
  private:
-  at::Tensor read(const io::ModelDirectory::Tensor& stored, at::ScalarType dtype, at::Device device) const {
-    if (device.is_cpu()) return cast(io::view(*stored.file, *stored.entry), dtype);
-    const at::Tensor bytes = io::read_bytes(*stored.file, *stored.entry, device);
-    return bytes.view(io::to_scalar_type(stored.entry->dtype)).view(stored.entry->shape).to(dtype);
-  }
-
-  /// In one buffer for all weights: a new one for each, between codes that stay, would leave holes as large as the unquantized model.
-  at::Tensor cast(const at::Tensor& stored, at::ScalarType dtype) const {
-    if (stored.scalar_type() == dtype) return stored;
-    if (!buffer_.defined() || buffer_.numel() < stored.numel()) buffer_ = at::empty({stored.numel()}, dtype);
-    return buffer_.narrow(0, 0, stored.numel()).view(stored.sizes()).copy_(stored);
-  }
-
   FourBitLinears how_;
   std::shared_ptr<PackedWeights> packed_;
-  mutable at::Tensor buffer_;
+  mutable detail::StoredWeightReader reader_;
 };
 
 void check_agreement(const io::QuantizationConfig& config, const FourBitLinears& how, const std::filesystem::path& model) {

@@ -1,5 +1,7 @@
 #include "graft/adapters/quantize.h"
 
+#include <ATen/Functions.h>
+
 #include <algorithm>
 #include <map>
 
@@ -10,6 +12,7 @@
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
 #include "graft/quant/four_bit_weight.h"
+#include "graft/quant/fp8_weight.h"
 
 namespace graft {
 namespace {
@@ -41,7 +44,7 @@ void check_patterns(const std::vector<NamedModule>& modules, const std::vector<s
 }
 
 /// Why this Linear stays dense; "" when it does not.
-std::string reason_to_leave(const NamedModule& entry, bool decoder, const FourBitLinears& how,
+std::string reason_to_leave(const NamedModule& entry, bool decoder, const LinearFormat& how,
                             const std::map<const void*, std::vector<std::string>>& holders) {
   if (detail::skips(how.skip(), entry.path)) return "named by skip";
   if (decoder && entry.path == "lm_head") return "the output head of a language model";
@@ -60,17 +63,34 @@ std::string reason_to_leave(const NamedModule& entry, bool decoder, const FourBi
   return "";
 }
 
-std::shared_ptr<quant::FourBitWeight> quantized(const NamedModule& entry, const FourBitLinears& how) {
+at::Tensor dense_weight_of(const NamedModule& entry) {
   const at::Tensor weight = detail::weight_of(*entry.module);
   const auto site = detail::site_of(weight);
-  const at::Tensor dense = site == nullptr ? weight.detach() : site->base->dense(site->base->dtype());
-  return std::make_shared<quant::FourBitWeight>(quant::encode(dense, how.options(), entry.path + ".weight"), dense.scalar_type());
+  return site == nullptr ? weight.detach() : site->base->dense(site->base->dtype());
 }
 
 }  // namespace
 
-QuantizeReport quantize(torch::nn::Module& model, const FourBitLinears& how) {
-  quant::check_block(how.options().block);
+void FourBitLinears::check() const { quant::check_block(options_.block); }
+
+LinearFormat::Stored FourBitLinears::store(const at::Tensor& dense, const std::string& name) const {
+  auto tensor = quant::encode(dense, options_, name);
+  const int64_t bytes = tensor.bytes();
+  return {std::make_shared<quant::FourBitWeight>(std::move(tensor), dense.scalar_type()), bytes};
+}
+
+LinearFormat::Stored Fp8Options::store(const at::Tensor& dense, const std::string& name) const {
+  auto rows = quant::to_fp8(dense);
+  if (!at::isfinite(rows.scales).all().item<bool>())
+    throw DataError("a weight is not finite and cannot be quantized")
+        .at(name)
+        .hint("the model's file is damaged, or its training diverged");
+  const auto bytes = static_cast<int64_t>(rows.codes.nbytes() + rows.scales.nbytes());
+  return {std::make_shared<quant::Fp8Weight>(std::move(rows), dense.scalar_type()), bytes};
+}
+
+QuantizeReport quantize(torch::nn::Module& model, const LinearFormat& how) {
+  how.check();
   const auto modules = detail::modules_below(model);
   check_patterns(modules, how.skip());
   const auto shared = holders(modules);
@@ -84,13 +104,14 @@ QuantizeReport quantize(torch::nn::Module& model, const FourBitLinears& how) {
   }
   if (chosen.empty())
     throw UsageError("the model has no Linear to quantize" + (report.left.empty() ? std::string() : "; " + enumerate(report.left)))
-        .hint("only the weights of torch::nn::Linear modules can be stored in 4 bits");
+        .hint("only the weights of torch::nn::Linear modules can be quantized");
   for (const NamedModule& entry : chosen) {
-    auto weight = quantized(entry, how);
+    const at::Tensor dense = dense_weight_of(entry);
+    auto stored = how.store(dense, entry.path + ".weight");
     ++report.modules;
-    report.bytes_before += weight->stored().numel() * static_cast<int64_t>(c10::elementSize(weight->stored().dtype));
-    report.bytes_after += weight->stored().bytes();
-    detail::store_frozen(entry.module, entry.path, std::move(weight));
+    report.bytes_before += static_cast<int64_t>(dense.nbytes());
+    report.bytes_after += stored.bytes;
+    detail::store_frozen(entry.module, entry.path, std::move(stored.weight));
   }
   return report;
 }

@@ -3,15 +3,39 @@
 #include <torch/nn/module.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "graft/ops/frozen_weight.h"
 #include "graft/quant/four_bit.h"
 
 namespace graft {
 
-/// How a model's Linear weights are stored in 4 bits. Chainable: Nf4Options().double_quant(true).skip({"head"}).
-class FourBitLinears {
+/// How a model's Linear weights are stored: a format, and which are left as they are.
+class LinearFormat {
+ public:
+  virtual ~LinearFormat() = default;
+  /// Patterns of modules left dense, with all that is inside them.
+  const std::vector<std::string>& skip() const { return skip_; }
+
+  /// UsageError when an option has no meaning.
+  virtual void check() const {}
+  /// The form in which a matrix [out, in] is kept, and the bytes it takes with its scales. DataError that names `name` when an entry is NaN
+  /// or infinite.
+  struct Stored {
+    std::shared_ptr<ops::FrozenWeight> weight;
+    int64_t bytes = 0;
+  };
+  virtual Stored store(const at::Tensor& dense, const std::string& name) const = 0;
+
+ protected:
+  std::vector<std::string> skip_;
+};
+
+/// 4 bits a weight, as bitsandbytes stores them. Chainable: Nf4Options().double_quant(true).skip({"head"}).
+class FourBitLinears : public LinearFormat {
  public:
   explicit FourBitLinears(quant::FourBitType type) { options_.type = type; }
 
@@ -19,15 +43,16 @@ class FourBitLinears {
   FourBitLinears& double_quant(bool on) { return options_.double_quant = on, *this; }
   /// Weights that share one maximum: 32, 64 (default), … 4096.
   FourBitLinears& block(int64_t weights) { return options_.block = weights, *this; }
-  /// Modules left dense, with all that is inside them: leaf names ("lm_head"), globs over the full path ("*.mlp.*"), "regex:…".
+  /// Leaf names ("lm_head"), globs over the full path ("*.mlp.*"), "regex:…".
   FourBitLinears& skip(std::vector<std::string> patterns) { return skip_ = std::move(patterns), *this; }
 
+  using LinearFormat::skip;
   const quant::FourBitOptions& options() const { return options_; }
-  const std::vector<std::string>& skip() const { return skip_; }
+  void check() const override;
+  Stored store(const at::Tensor& dense, const std::string& name) const override;
 
  private:
   quant::FourBitOptions options_;
-  std::vector<std::string> skip_;
 };
 
 /// QLoRA's format: quantiles of a normal distribution.
@@ -42,22 +67,32 @@ class Fp4Options : public FourBitLinears {
   Fp4Options() : FourBitLinears(quant::FourBitType::kFp4) {}
 };
 
+/// 8-bit floating point (E4M3) with one scale an output row: half of bf16's memory, and products that run on the 8-bit numbers themselves
+/// on GPUs with units for them (see quant/fp8_weight.h). Chainable.
+class Fp8Options : public LinearFormat {
+ public:
+  /// As FourBitLinears::skip.
+  Fp8Options& skip(std::vector<std::string> patterns) { return skip_ = std::move(patterns), *this; }
+  using LinearFormat::skip;
+  Stored store(const at::Tensor& dense, const std::string& name) const override;
+};
+
 /// What quantize() did.
 struct QuantizeReport {
-  int64_t modules = 0;            ///< Linear weights now in 4 bits
+  int64_t modules = 0;            ///< Linear weights now quantized
   int64_t bytes_before = 0;       ///< of those weights
   int64_t bytes_after = 0;        ///< scales included
   std::vector<std::string> left;  ///< paths of Linears left dense, each with its reason
 };
 
-/// Stores the weights of a model's Linear modules in 4 bits, in place, on whatever device they are; biases, norms, embeddings and
+/// Stores the weights of a model's Linear modules in a smaller format, in place, on whatever device they are; biases, norms, embeddings and
 /// everything else stay. Adapters may be attached before or after: those there already keep their A and B, and see the rounded base (one
 /// that started with "pissa": what its start left of the base, rounded, which is QPiSSA). The quantized weights are frozen;
 /// AdapterSet::merge() refuses them. Not quantized, with a reason in the report: what skip names, a weight
 /// that two modules share (tied), a weight an adapter trains in full, a causal language model's output head (graft's own decoder), a weight
-/// that is 4 bits already. UsageError, and nothing changed: a skip pattern that matches nothing, no Linear left, a block that is no power
-/// of two from 32 to 4096. DataError: a weight that is not finite (those before it are quantized by then).
-QuantizeReport quantize(torch::nn::Module& model, const FourBitLinears& how = Nf4Options());
+/// that is quantized already. UsageError, and nothing changed: a skip pattern that matches nothing, no Linear left, a block that is no
+/// power of two from 32 to 4096. DataError: a weight that is not finite (those before it are quantized by then).
+QuantizeReport quantize(torch::nn::Module& model, const LinearFormat& how = Nf4Options());
 
 namespace detail {
 

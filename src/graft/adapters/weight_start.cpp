@@ -33,6 +33,8 @@ void check_target(const Target& target, const std::string& init, const AdapterSt
   if (target.rank > smaller)
     refuse("rank " + std::to_string(target.rank) + " is more than the matrix has (" + std::to_string(smaller) + ")",
            "lower the rank, in general or for this module with overrides");
+  if (site != nullptr && site->base->kind() == "fp8")
+    refuse("the weight is stored in FP8", "attach first and quantize() then, or use another init");
   if (in_four_bits(site.get()) != nullptr && !from.unquantized)
     refuse("the weight is stored in 4 bits, and what it was before is needed",
            "give attach() an AdapterStart with unquantized_weights(directory, dtype)" +

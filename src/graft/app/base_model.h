@@ -12,10 +12,10 @@
 
 namespace graft::app {
 
-/// quant.* of a recipe; nothing for quant.type: none.
+/// quant.* of a recipe whose type is nf4 or fp4; nothing for none.
 std::optional<FourBitLinears> four_bit_options(const recipe::Recipe& recipe);
 
-/// What loads a recipe's Linear weights when they are in 4 bits: as model.path stores them, or quantized on the way. Null: they are plain.
+/// What loads a recipe's Linear weights when they are quantized: as model.path stores them, or quantized on the way. Null: they are plain.
 /// `packed` (may be null) keeps what is quantized. RecipeError when the two contradict each other, or quant.skip names no module.
 std::shared_ptr<const io::LinearLoader> linear_loader(const recipe::Recipe& recipe, std::shared_ptr<PackedWeights> packed = nullptr);
 

@@ -25,7 +25,8 @@ bool host_holds(int64_t bytes) {
 }  // namespace
 
 std::shared_ptr<PackedCache> PackedCache::open(const recipe::Recipe& recipe, const std::string& base_fingerprint) {
-  if (recipe.quant.type == "none" || recipe.model.init == "random") return nullptr;
+  // FP8 takes a cast and a look at each row: reading a packed copy would save too little to keep one.
+  if (recipe.quant.type == "none" || recipe.quant.type == "fp8" || recipe.model.init == "random") return nullptr;
   const fs::path directory = cache_directory(recipe.quant.cache, "quantized");
   if (directory.empty()) return nullptr;
   const auto base = quantized_base(recipe);

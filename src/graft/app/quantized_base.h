@@ -7,7 +7,7 @@
 
 namespace graft::app {
 
-/// How a recipe's base is kept in 4 bits, from config.json and the recipe alone. No LibTorch.
+/// How a recipe's base is kept quantized, from config.json and the recipe alone. No LibTorch.
 struct QuantizedBase {
   bool stored = false;  ///< model.path holds 4-bit weights; otherwise they are quantized while loading
   int64_t parameters = 0;

@@ -68,6 +68,12 @@ const std::vector<Rule>& rules() {
        "take them out (~quant on the command line), or name a type"},
       {"quant.block", [](const Recipe& r) { return r.quant.type != "none" && (r.quant.block & (r.quant.block - 1)) != 0; },
        "quant.block is not a power of two", "use 64 (usual), 32, 128, … 4096"},
+      {"quant.type",
+       [](const Recipe& r) {
+         return r.quant.type == "fp8" && given_any(r, {"quant.double", "quant.block", "quant.cache"});
+       },
+       "quant.type: fp8 has one scale a row and is made while loading: quant.double, quant.block and quant.cache have no meaning for it",
+       "take them out, or use quant.type: nf4"},
       {"adapter.type", [](const Recipe& r) { return r.adapter.type == "full" && given_any(r, lora_keys()); },
        "adapter.type: full trains every parameter and has no low-rank matrices, but keys of adapter that need them are given",
        "take rank, alpha, target and the like out, or use adapter.type: lora"},
@@ -75,6 +81,9 @@ const std::vector<Rule>& rules() {
        "a quantized base cannot be trained in full", "use adapter.type: lora, or quant.type: none"},
       {"adapter.init", [](const Recipe& r) { return r.adapter.init == "loftq" && r.quant.type == "none"; },
        "adapter.init: loftq makes up for what quantization loses, and nothing is quantized", "set quant.type, or use adapter.init: pissa"},
+      {"adapter.init", [](const Recipe& r) { return r.quant.type == "fp8" && (r.adapter.init == "loftq" || r.adapter.init == "pissa"); },
+       "adapter.init: pissa and loftq start from a plain or a 4-bit base, not from fp8",
+       "use adapter.init: default, or another quant.type"},
       {"adapter.target", [](const Recipe& r) { return r.adapter.target.empty(); }, "adapter.target is an empty list",
        "name at least one module, or use all-linear"},
       {"adapter.target",

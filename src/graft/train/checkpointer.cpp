@@ -3,6 +3,9 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
 
+#include <exception>
+#include <future>
+
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/io/atomic_directory.h"
@@ -67,22 +70,37 @@ std::optional<TrainerState> Checkpointer::restore(const RunIdentity& identity, i
 
 std::filesystem::path Checkpointer::save_and_compare(const TrainerState& state) {
   const auto path = save(state);
-  const std::string wrong = verify_manifest(path);
+  // The files are hashed while they are read back: a run waits for this before its first step.
+  auto verified = std::async(std::launch::async, [&path] { return verify_manifest(path); });
+  std::exception_ptr difference;
+  try {
+    compare(path);
+  } catch (...) {
+    difference = std::current_exception();
+  }
+  const std::string wrong = verified.get();
   if (!wrong.empty())
     throw IoError("a checkpoint was written and read back differently: " + wrong)
         .at(path.string())
         .hint("check the disk or choose another output_dir");
+  if (difference) std::rethrow_exception(difference);
+  return path;
+}
+
+void Checkpointer::compare(const std::filesystem::path& path) const {
   NamedTensors before;
-  for (const auto& [name, tensor] : optimizer_.parameters()) before.emplace_back(name, tensor.detach().cpu().clone());
+  for (const auto& [name, tensor] : optimizer_.parameters())
+    before.emplace_back(name, tensor.is_cpu() ? tensor.detach().clone() : tensor.detach().cpu());
   files_.load(path);
   for (size_t i = 0; i < before.size(); ++i)
     if (!at::equal(before[i].second, optimizer_.parameters()[i].second.detach().cpu()))
       throw InternalError("a parameter is not the same after it was saved and loaded").at(before[i].first);
-  const auto saved = io::load_tensors(path / kStateTensors);
-  for (const auto& [name, tensor] : optimizer_.state())
-    if (!saved.count(name) || !at::equal(saved.at(name), tensor.cpu()))
+  const auto saved = io::SafetensorsFile::open(path / kStateTensors, io::Strictness::kOwn, io::SafetensorsFile::Access::kMapped);
+  for (const auto& [name, tensor] : optimizer_.state()) {
+    const auto* entry = saved.find(name);
+    if (entry == nullptr || !at::equal(io::view(saved, *entry), tensor.cpu()))
       throw InternalError("an optimizer tensor is not the same after it was saved and loaded").at(name);
-  return path;
+  }
 }
 
 std::filesystem::path Checkpointer::save_final(const std::string& name) {

@@ -39,6 +39,7 @@ class Checkpointer {
   std::filesystem::path save_final(const std::string& name);
 
  private:
+  void compare(const std::filesystem::path& path) const;
   std::shared_ptr<const RunDirectory> directory_;
   WeightFiles files_;
   AdamW& optimizer_;

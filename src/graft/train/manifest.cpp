@@ -1,6 +1,8 @@
 #include "graft/train/manifest.h"
 
 #include <algorithm>
+#include <functional>
+#include <future>
 #include <vector>
 
 #include "graft/base/error.h"
@@ -41,10 +43,13 @@ void write_manifest(const std::filesystem::path& directory) {
   for (const auto& entry : std::filesystem::directory_iterator(directory))
     if (entry.is_regular_file() && entry.path().filename() != kManifestName) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
+  std::vector<std::future<std::string>> hashes;
+  for (const auto& name : names)
+    hashes.push_back(std::async(std::launch::async, [&directory, &name] { return sha256_of_file(directory / name); }));
   Json files = Json::object();
-  for (const auto& name : names) {
-    files[name]["size"] = std::filesystem::file_size(directory / name);
-    files[name]["sha256"] = sha256_of_file(directory / name);
+  for (size_t i = 0; i < names.size(); ++i) {
+    files[names[i]]["size"] = std::filesystem::file_size(directory / names[i]);
+    files[names[i]]["sha256"] = hashes[i].get();
   }
   write_file(directory / kManifestName, canonical_text(files));
 }
@@ -60,11 +65,15 @@ std::string verify_manifest(const std::filesystem::path& directory) {
       return "manifest.json has a format this version (" + std::to_string(kManifestFormat) + ") does not know";
     const Json& files = manifest.at("files");
     if (!files.is_object() || files.empty() || text != canonical_text(files)) return "manifest.json is not what was saved";
-    for (const auto& [name, entry] : files.items()) {
-      const std::string wrong = check_file(directory, name, entry);
-      if (!wrong.empty()) return wrong;
+    std::vector<std::future<std::string>> found;
+    for (const auto& [name, entry] : files.items())
+      found.push_back(std::async(std::launch::async, check_file, std::cref(directory), name, std::cref(entry)));
+    std::string wrong;
+    for (auto& one : found) {
+      const std::string its = one.get();
+      if (wrong.empty()) wrong = its;
     }
-    return "";
+    return wrong;
   } catch (const Error& wrong) {
     return "manifest.json: " + wrong.message();
   } catch (const std::exception& wrong) {

@@ -37,6 +37,8 @@ ROWS = {
     "8b-nf4": ("Llama-8B, NF4 + double, 4×2048", "llama-8b", 4, 2048, "nf4", "none"),
     "8b-nf4-full": ("the same, full recompute", "llama-8b", 4, 2048, "nf4", "full"),
     "8b-nf4-short": ("Llama-8B, NF4 + double, 1×512", "llama-8b", 1, 512, "nf4", "none"),
+    "8b-fp8": ("Llama-8B, FP8, 4×2048", "llama-8b", 4, 2048, "fp8", "none"),
+    "8b-fp8-full": ("the same, full recompute", "llama-8b", 4, 2048, "fp8", "full"),
     "1b": ("Llama-1B, bf16, 8×2048", "llama-1b", 8, 2048, "none", "none"),
     "1b-short": ("Llama-1B, bf16, 1×512", "llama-1b", 1, 512, "none", "none"),
     "1b-nf4": ("Llama-1B, NF4 + double, 8×2048", "llama-1b", 8, 2048, "nf4", "none"),
@@ -193,6 +195,8 @@ class Peers:
         _, shape, _, _, base, _ = ROWS[row]
         if SHAPES[shape] is None:
             return {"problem": "its bf16 checkpoint (141 GB) does not fit the scratch disks this is meant for"}
+        if base == "fp8":
+            return {"problem": "it trains no adapters over an FP8 base"}
         packages = ["transformers", "peft"] + (["bitsandbytes"] if base == "nf4" else [])
         reason = self.reason(packages if peer == "peft" else packages + [peer])
         if reason:
@@ -252,6 +256,8 @@ def main():
     for row in arguments.rows:
         if row not in ROWS:
             parser.error(f"no row {row}; known are {', '.join(ROWS)}")
+    if arguments.scratch:
+        arguments.scratch.mkdir(parents=True, exist_ok=True)
     scratch = tempfile.mkdtemp(prefix="graft-bench-", dir=arguments.scratch)
     try:
         results = compare(arguments, scratch)

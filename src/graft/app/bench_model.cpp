@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <torch/nn/init.h>
 
 #include <algorithm>
 #include <cmath>
@@ -55,7 +56,7 @@ void fill_on_device(models::Decoder& decoder) {
     else if (item.value().dim() == 1)
       item.value().fill_(1.0);
     else
-      item.value().normal_(0.0, decoder->options().initializer_range);
+      torch::nn::init::normal_(item.value(), 0.0, decoder->options().initializer_range);
   }
 }
 
@@ -70,7 +71,8 @@ void quantize_weightless(models::Decoder& decoder, const std::string& format, co
   for (const auto& item : decoder->named_modules()) {
     auto* linear = item.value()->as<torch::nn::LinearImpl>();
     if (linear == nullptr || !models::is_weightless(linear->weight)) continue;
-    const at::Tensor weight = at::empty(linear->weight.sizes(), tensors).normal_(0.0, decoder->options().initializer_range);
+    const at::Tensor weight =
+        torch::nn::init::normal_(at::empty(linear->weight.sizes(), tensors), 0.0, decoder->options().initializer_range);
     if (item.key() == kHead) {
       models::share_weight(*linear, weight);
       continue;

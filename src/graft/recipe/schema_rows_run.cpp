@@ -45,7 +45,8 @@ std::vector<Key> rows_of_the_run() {
           .nullable("auto")
           .range(1, 4096),
       Key("runtime.deterministic", Kind::kBool, at<&Recipe::runtime, &RuntimeSection::deterministic>,
-          "true: fixed kernels, the same bits on every run on one kind of machine; may be slower.")
+          "true: fixed kernels, the same bits on every run on one kind of machine; slower on a GPU, whose attention otherwise sums in no "
+          "fixed order in backward.")
           .also({"full_determinism", "cudnn_deterministic_mode"}),
       Key("runtime.compile", Kind::kChoice, at<&Recipe::runtime, &RuntimeSection::compile>, "Graph capture.")
           .one_of({"none"})

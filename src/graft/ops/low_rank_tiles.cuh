@@ -1,12 +1,14 @@
+#pragma once
+
 #include <algorithm>
 
 #include "graft/ops/device_types.cuh"
 
-// Sums and SwiGLU over matrices whose low-rank parts are added in registers: a warp takes tiles of 16 rows x 32 columns, lays base values
-// out as the accumulators of mma.m16n8k16, lets the tensor cores add narrow·wideᵀ, and goes on with the sums. Narrow rows are shared by the
-// warps of a block through shared memory; a warp's part of the wide matrices stays in its registers while it goes down the rows.
-namespace graft::ops::cuda {
-namespace {
+/// What the low_rank_*_cuda.cu files share: matrices whose low-rank parts are added in registers. A warp takes tiles of 16 rows x 32
+/// columns, lays base values out as the accumulators of mma.m16n8k16, lets the tensor cores add narrow·wideᵀ, and goes on with the sums.
+/// Narrow rows are shared by the warps of a block through shared memory; a warp's part of the wide matrices stays in its registers while it
+/// goes down the rows.
+namespace graft::ops::cuda::tiles {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
@@ -171,15 +173,6 @@ struct Product {
   }
 };
 
-/// 1 / (1 + 2^(−value / ln 2)) in the special-function unit, without the slow paths for denormal numbers and exact division, which would
-/// cost more than the rest of the kernel. Relative error below 2^-21; float16 and bfloat16 keep 11 and 8 bits.
-__device__ inline float sigmoid(float value) {
-  float power, result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(value * -1.4426950408889634f));
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(1.0f + power));
-  return result;
-}
-
 /// The frame of every kernel here. A block's warps lie side by side, so that together they read long pieces of rows, and go down its rows
 /// tile by tile; the next tile's numbers are on their way while this one's are worked on, which is what keeps memory busy. `matrices[0 …
 /// Count)` are read (null: left out); the first `Products` of them have terms; body(tiles, products) works in place, and then tile i goes
@@ -224,80 +217,16 @@ __device__ inline void for_each_tile(const void* const (&matrices)[Count], const
   }
 }
 
-template <typename T, int Steps>
-__global__ void __launch_bounds__(kThreads, Steps == 1 ? 3 : 1)
-    sum_kernel(void* base, LowRank terms, const void* first, const void* second, int64_t rows, int64_t width) {
-  const bool has_first = first != nullptr, has_second = second != nullptr;
-  for_each_tile<T, Steps, 3, 1>({base, first, second}, {terms}, {base, nullptr, nullptr}, rows, width,
-                                [=](Tile<T>(&tile)[3], const Product<T, Steps>(&product)[1], int j) {
-                                  float sum[4], addend[4];
-                                  tile[0].unpack_into(sum, j);
-                                  if (has_first) {
-                                    tile[1].unpack_into(addend, j);
-                                    for (int i = 0; i < 4; ++i) sum[i] += addend[i];
-                                  }
-                                  if (has_second) {
-                                    tile[2].unpack_into(addend, j);
-                                    for (int i = 0; i < 4; ++i) sum[i] += addend[i];
-                                  }
-                                  product[0].add(sum, j);
-                                  tile[0].pack_from(sum, j);
-                                });
-}
-
-template <typename T, int Steps>
-__global__ void __launch_bounds__(kThreads, 2)
-    forward_kernel(const void* gate, LowRank gate_terms, const void* up, LowRank up_terms, int64_t rows, int64_t width, void* output) {
-  for_each_tile<T, Steps, 2, 2>({gate, up}, {gate_terms, up_terms}, {output, nullptr}, rows, width,
-                                [](Tile<T>(&tile)[2], const Product<T, Steps>(&product)[2], int j) {
-                                  float g[4], u[4];
-                                  tile[0].unpack_into(g, j);
-                                  tile[1].unpack_into(u, j);
-                                  product[0].add(g, j);
-                                  product[1].add(u, j);
-                                  round_to<T>(g);
-                                  round_to<T>(u);
-                                  for (int i = 0; i < 4; ++i) g[i] *= sigmoid(g[i]);
-                                  round_to<T>(g);
-                                  for (int i = 0; i < 4; ++i) g[i] *= u[i];
-                                  tile[0].pack_from(g, j);
-                                });
-}
-
-template <typename T, int Steps>
-__global__ void __launch_bounds__(kThreads, Steps == 1 ? 2 : 1)
-    backward_kernel(const void* gradient, LowRank gradient_terms, const void* gate, LowRank gate_terms, const void* up, LowRank up_terms,
-                    int64_t rows, int64_t width, void* gate_gradient, void* up_gradient, void* output) {
-  for_each_tile<T, Steps, 3, 3>({gradient, gate, up}, {gradient_terms, gate_terms, up_terms}, {output, gate_gradient, up_gradient}, rows,
-                                width, [](Tile<T>(&tile)[3], const Product<T, Steps>(&product)[3], int j) {
-                                  float d[4], g[4], u[4], slope[4], silu[4];
-                                  tile[0].unpack_into(d, j);
-                                  tile[1].unpack_into(g, j);
-                                  tile[2].unpack_into(u, j);
-                                  product[0].add(d, j);
-                                  product[1].add(g, j);
-                                  product[2].add(u, j);
-                                  round_to<T>(d);
-                                  round_to<T>(g);
-                                  round_to<T>(u);
-                                  for (int i = 0; i < 4; ++i) slope[i] = sigmoid(g[i]), silu[i] = g[i] * slope[i];
-                                  round_to<T>(silu);
-                                  for (int i = 0; i < 4; ++i) {
-                                    g[i] = d[i] * u[i] * slope[i] * (1.0f + g[i] * (1.0f - slope[i]));
-                                    const float upper = u[i];
-                                    u[i] = d[i] * silu[i];
-                                    d[i] = silu[i] * upper;
-                                  }
-                                  tile[0].pack_from(d, j);
-                                  tile[1].pack_from(g, j);
-                                  tile[2].pack_from(u, j);
-                                });
-}
-
-dim3 blocks(int64_t rows, int64_t width) {
+inline dim3 blocks(int64_t rows, int64_t width) {
   const int64_t block_rows = kRowTiles * kTileRows, block_columns = kWarps * kTileColumns;
   return dim3(static_cast<unsigned>((width + block_columns - 1) / block_columns),
               static_cast<unsigned>((rows + block_rows - 1) / block_rows));
+}
+
+/// Ranks beyond would be left out without a word.
+inline void check_rank(int64_t rank, int64_t most) {
+  if (rank > most)
+    throw std::runtime_error("a low-rank kernel was given rank " + std::to_string(rank) + ", more than " + std::to_string(most));
 }
 
 /// body(T{}) for the two types that tensor cores take.
@@ -308,42 +237,4 @@ void dispatch_half(Real dtype, Body body) {
   throw std::runtime_error("the low-rank kernels take bfloat16 and float16");
 }
 
-}  // namespace
-
-void low_rank_sum(Real dtype, void* base, const LowRank& terms, const void* first, const void* second, int64_t rows, int64_t width,
-                  void* stream) {
-  if (rows * width == 0) return;
-  dispatch_half(dtype, [&](auto type) {
-    using T = decltype(type);
-    const auto kernel = terms.rank <= 16 ? sum_kernel<T, 1> : terms.rank <= 32 ? sum_kernel<T, 2> : sum_kernel<T, 4>;
-    kernel<<<blocks(rows, width), kThreads, 0, as_stream(stream)>>>(base, terms, first, second, rows, width);
-  });
-  check_launch("low_rank_sum");
-}
-
-void low_rank_swiglu_forward(Real dtype, const void* gate, const LowRank& gate_terms, const void* up, const LowRank& up_terms, int64_t rows,
-                             int64_t width, void* output, void* stream) {
-  if (rows * width == 0) return;
-  dispatch_half(dtype, [&](auto type) {
-    using T = decltype(type);
-    const auto kernel = std::max(gate_terms.rank, up_terms.rank) <= 16 ? forward_kernel<T, 1> : forward_kernel<T, 2>;
-    kernel<<<blocks(rows, width), kThreads, 0, as_stream(stream)>>>(gate, gate_terms, up, up_terms, rows, width, output);
-  });
-  check_launch("low_rank_swiglu_forward");
-}
-
-void low_rank_swiglu_backward(Real dtype, const void* gradient, const LowRank& gradient_terms, const void* gate, const LowRank& gate_terms,
-                              const void* up, const LowRank& up_terms, int64_t rows, int64_t width, void* gate_gradient, void* up_gradient,
-                              void* output, void* stream) {
-  if (rows * width == 0) return;
-  dispatch_half(dtype, [&](auto type) {
-    using T = decltype(type);
-    const auto kernel =
-        std::max({gradient_terms.rank, gate_terms.rank, up_terms.rank}) <= 16 ? backward_kernel<T, 1> : backward_kernel<T, 2>;
-    kernel<<<blocks(rows, width), kThreads, 0, as_stream(stream)>>>(gradient, gradient_terms, gate, gate_terms, up, up_terms, rows, width,
-                                                                    gate_gradient, up_gradient, output);
-  });
-  check_launch("low_rank_swiglu_backward");
-}
-
-}  // namespace graft::ops::cuda
+}  // namespace graft::ops::cuda::tiles

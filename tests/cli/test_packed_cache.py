@@ -49,6 +49,19 @@ def test_the_adapter_is_the_same_without_with_a_new_and_with_an_old_cache(train,
     assert sorted(p.name for p in copy.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_a_start_that_changes_the_base_is_not_what_is_kept(recipe, tmp_path, home):
+    """PiSSA takes its start out of the quantized weights; the copy holds them as they were."""
+    kept = []
+    for init in ("default", "pissa"):
+        path = recipe(f"{init}.yaml", quant={"type": "nf4"}, model={"path": str(BASE), "dtype": "bf16", "max_length": 128}, train={"steps": 1},
+                      adapter={"rank": 4, "init": init}, output_dir=str(tmp_path / init))
+        run_graft("train", path, env=home)
+        (copy,) = copies(tmp_path)
+        kept.append((copy.name, hashlib.sha256((copy / "model.safetensors").read_bytes()).hexdigest()))
+        shutil.rmtree(tmp_path / "cache")
+    assert kept[0] == kept[1]
+
+
 def test_another_form_or_another_base_has_a_copy_of_its_own(train, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(BASE, model)

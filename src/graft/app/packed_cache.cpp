@@ -84,7 +84,7 @@ void PackedCache::add(const std::string& path, const quant::FourBitTensor& tenso
 
 void PackedCache::save() {
   PackedList weights = std::exchange(weights_, {});
-  if (!quantized_) return;
+  if (!std::exchange(quantized_, false)) return;
   int64_t bytes = 0;
   bool on_host = true;
   for (const auto& [path, tensor] : weights) bytes += tensor.bytes(), on_host = on_host && tensor.codes.device().is_cpu();

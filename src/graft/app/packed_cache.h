@@ -23,8 +23,8 @@ class PackedCache final : public PackedWeights {
   std::optional<quant::FourBitTensor> find(const std::string& path, const std::vector<int64_t>& shape, at::Device device) override;
   void add(const std::string& path, const quant::FourBitTensor& tensor) override;
 
-  /// After loading: when weights were quantized, starts to write them, in the background where the host's memory holds a second copy of a
-  /// GPU's. Nothing is written after this object is gone.
+  /// After loading, and again without effect: when weights were quantized, starts to write them, in the background where the host's memory
+  /// holds a second copy of a GPU's. They must not have changed since. Nothing is written after this object is gone.
   void save();
   /// Waits for the writing.
   void wait();

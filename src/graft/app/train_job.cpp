@@ -114,6 +114,16 @@ std::vector<data::Batch> evaluation_batches(const Run& run) {
   return batches;
 }
 
+/// Has the packed weights written once the first step is done, which is what a person waits for.
+class KeepsPacked final : public train::Observer {
+ public:
+  explicit KeepsPacked(TrainedModel& model) : model_(model) {}
+  void on_step(const train::StepRow&, bool) override { model_.keep_packed(); }
+
+ private:
+  TrainedModel& model_;
+};
+
 int load_and_train(Run* run, bool json) {
   const auto& [recipe, data, plan, directory, device, memory, situation] = *run;
   const auto model = TrainedModel::make(recipe, data, device, plan.recompute_every, start_of_adapter(recipe, *directory));
@@ -132,6 +142,7 @@ int load_and_train(Run* run, bool json) {
   if (data.eval_plan) trainer.evaluate_on([run] { return evaluation_batches(*run); });
   watch_phases(trainer, run->situation);
   trainer.observe(std::make_shared<train::Console>(console_options(recipe)));
+  trainer.observe(std::make_shared<KeepsPacked>(*model));
   const auto result = trainer.run();
   report_exports(recipe, result.final_weights);
   model->finish();

@@ -109,7 +109,7 @@ std::unique_ptr<TrainedModel> TrainedModel::make(const recipe::Recipe& recipe, c
   model->base_fingerprint_ = model_fingerprint(recipe.model.path, recipe.model.init != "random");
   model->packed_ = PackedCache::open(recipe, model->base_fingerprint_);
   model->decoder_ = load_decoder(recipe, device, model->packed_);
-  if (model->packed_) model->packed_->save();
+  if (recipe.adapter.init == "pissa") model->finish();  // it writes over the quantized weights
   model->decoder_->set_recompute(recompute_every);
   if (recipe.adapter.type == "full") {
     for (const auto& [name, parameter] : all_parameters(*model->decoder_)) parameter.set_requires_grad(true);
@@ -128,7 +128,12 @@ train::NamedTensors TrainedModel::parameters() const {
   return trained;
 }
 
+void TrainedModel::keep_packed() {
+  if (packed_) packed_->save();
+}
+
 void TrainedModel::finish() {
+  keep_packed();
   if (packed_) packed_->wait();
 }
 

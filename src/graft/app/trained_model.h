@@ -28,6 +28,8 @@ class TrainedModel {
   train::NamedTensors parameters() const;
   int64_t trainable_parameters() const;
   train::WeightFiles files(const recipe::Recipe& recipe);
+  /// Between two steps: starts to write what quant.cache keeps, unless that was done. Not before the first step: it would wait for it.
+  void keep_packed();
   /// After the run: what is still being written in the background (quant.cache) is waited for. Without it that is stopped and removed.
   void finish();
   void train(bool on) { decoder_->train(on); }

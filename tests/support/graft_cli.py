@@ -10,6 +10,11 @@ GRAFT = os.environ.get("GRAFT_BIN", str(ROOT / "build/bin/graft"))
 DATA = pathlib.Path(os.environ.get("GRAFT_TEST_DATA", ROOT.parent / "shared/data"))
 
 
+def is_sanitized():
+    """Whether GRAFT is built with AddressSanitizer, which reserves terabytes of address space for itself."""
+    return "libasan" in subprocess.run(["ldd", GRAFT], capture_output=True, text=True).stdout
+
+
 def run_graft(*arguments, check=True, input=None, cwd=None, env=None):
     """Runs graft; returns the finished process. With check, a failure shows stderr."""
     process = subprocess.run([GRAFT, *map(str, arguments)], capture_output=True, text=True, input=input, cwd=cwd, env=env)

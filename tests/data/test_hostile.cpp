@@ -6,6 +6,7 @@
 
 #include "data/support.h"
 #include "graft/base/random.h"
+#include "support/sanitizer.h"
 
 using namespace data_test;
 
@@ -115,7 +116,10 @@ TEST_CASE("reading a large file keeps its tokens, not its text, in memory", "[da
   const auto dataset = build(options);
   const int64_t grown = resident_bytes() - before;
   REQUIRE(dataset.size() == 10000);
-  // Tokens and index are 0.6 MB in a block of 4 MB; buffers 1 MB; 8 batches of 256 KiB under way. The text would be 30 MB. AddressSanitizer
-  // keeps freed memory back, 17 MB here.
-  REQUIRE(grown < (int64_t{24} << 20));
+  if (graft::test::kAddressSanitizer) {
+    WARN("AddressSanitizer keeps freed memory back: the memory taken is not judged with this build");
+    return;
+  }
+  // Tokens and index are 0.6 MB in a block of 4 MB; buffers 1 MB; 8 batches of 256 KiB under way. The text would be 30 MB.
+  REQUIRE(grown < (int64_t{12} << 20));
 }

@@ -53,6 +53,9 @@ def test_a_measurement_becomes_a_prediction(recipe, home, tmp_path):
     assert plan(path, home, "model.dtype=bf16")["predicted_seconds"] is None
     bench(home, "--quant", "nf4")
     assert plan(path, home, "quant.type=nf4")["bench_record"]["quant"] == "nf4"
+    assert plan(path, home, "quant.type=fp8")["predicted_seconds"] is None and "--quant fp8" in run_graft("plan", path, "quant.type=fp8", "--device", "cpu", env=home).stdout
+    bench(home, "--quant", "fp8")
+    assert plan(path, home, "quant.type=fp8")["bench_record"]["quant"] == "fp8"
     assert plan(path, home)["bench_record"] == record
 
 

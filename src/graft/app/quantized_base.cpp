@@ -64,10 +64,11 @@ std::optional<QuantizedBase> quantized_base(const recipe::Recipe& recipe) {
   for (const auto& [path, shape] : linears) modules.push_back(path);
   if (!stored) check_skip(recipe, modules);
   QuantizedBase base;
+  base.type = stored ? stored->type : recipe.quant.type;
   base.stored = stored.has_value();
-  base.bytes_per_parameter = recipe.quant.type == "fp8" ? 1  // one scale a row does not count
-                             : stored                   ? io::four_bit_bytes_per_weight(64, stored->double_quant)
-                                                        : io::four_bit_bytes_per_weight(recipe.quant.block, recipe.quant.double_quant);
+  base.bytes_per_parameter = base.type == "fp8" ? 1  // one scale a row does not count
+                             : stored           ? io::four_bit_bytes_per_weight(64, stored->double_quant)
+                                                : io::four_bit_bytes_per_weight(recipe.quant.block, recipe.quant.double_quant);
   for (const auto& [path, shape] : linears) {
     const auto skipped = [&, name = path](const std::string& entry) { return NamePattern(entry, "quant.skip").reaches(name); };
     if (stored ? io::is_skipped(*stored, path)

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "graft/recipe/recipe.h"
 
@@ -9,6 +10,7 @@ namespace graft::app {
 
 /// How a recipe's base is kept quantized, from config.json and the recipe alone. No LibTorch.
 struct QuantizedBase {
+  std::string type;     ///< nf4 | fp4 | fp8
   bool stored = false;  ///< model.path holds 4-bit weights; otherwise they are quantized while loading
   int64_t parameters = 0;
   int64_t largest = 0;  ///< entries of the largest quantized matrix: what is decoded at a time

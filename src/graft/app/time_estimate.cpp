@@ -20,7 +20,13 @@ double distance(const TimeQuery& query, const BenchRecord& record) {
          ratio(query.length, static_cast<double>(record.sequence)) + recompute;
 }
 
-bool is_four_bit(const std::string& quant) { return quant != "none"; }
+/// nf4 and fp4 cost the same.
+std::string kind_of_base(const std::string& quant) { return quant == "fp4" ? "nf4" : quant; }
+
+std::string quant_of(const recipe::Recipe& recipe) {
+  const auto base = quantized_base(recipe);
+  return base ? kind_of_base(base->type) : "none";
+}
 
 double mean_sample(const PlanReport& plan) {
   // A share of the samples may be seen more than once an epoch; the mean over the epoch is near enough for attention's part.
@@ -30,10 +36,10 @@ double mean_sample(const PlanReport& plan) {
 
 /// The line that would make a record for this run.
 std::string bench_command(const recipe::Recipe& recipe, const PlanReport& plan) {
+  const std::string quant = quant_of(recipe);
   return "graft bench train --shape " + recipe.model.path + " --batch " + std::to_string(recipe.batch.micro_sequences) + " --seq " +
-         std::to_string(plan.max_length) + " --rank " + std::to_string(recipe.adapter.rank) +
-         (quantized_base(recipe) ? " --quant nf4" : "") + (plan.recompute_every > 0 ? " --recompute full" : "") +
-         (recipe.model.dtype == "bf16" ? "" : " --dtype " + recipe.model.dtype) +
+         std::to_string(plan.max_length) + " --rank " + std::to_string(recipe.adapter.rank) + (quant == "none" ? "" : " --quant " + quant) +
+         (plan.recompute_every > 0 ? " --recompute full" : "") + (recipe.model.dtype == "bf16" ? "" : " --dtype " + recipe.model.dtype) +
          (recipe.runtime.device == "auto" ? "" : " --device " + recipe.runtime.device);
 }
 
@@ -45,7 +51,7 @@ TimeQuery time_query(const recipe::Recipe& recipe, const RunData& data, const Pl
   TimeQuery query;
   query.device = machine_device(device);
   query.dtype = recipe.model.dtype;
-  query.quant = quantized_base(recipe) ? "nf4" : "none";
+  query.quant = quant_of(recipe);
   query.parameters = plan.total_parameters;
   query.recompute_every = plan.recompute_every;
   query.length = mean_sample(plan);
@@ -62,7 +68,7 @@ TimeQuery time_query(const recipe::Recipe& recipe, const RunData& data, const Pl
 std::optional<TimeEstimate> estimate_time(const TimeQuery& query, const std::vector<BenchRecord>& records) {
   const BenchRecord* nearest = nullptr;
   for (const auto& record : records) {
-    if (record.device != query.device || record.dtype != query.dtype || is_four_bit(record.quant) != is_four_bit(query.quant)) continue;
+    if (record.device != query.device || record.dtype != query.dtype || kind_of_base(record.quant) != kind_of_base(query.quant)) continue;
     if (nearest == nullptr || distance(query, record) < distance(query, *nearest)) nearest = &record;
   }
   if (nearest == nullptr) return std::nullopt;

@@ -23,10 +23,10 @@ struct TimeQuery {
 /// The query for a recipe's plan. `device`: the recipe's, or --device's.
 TimeQuery time_query(const recipe::Recipe& recipe, const RunData& data, const PlanReport& plan, const std::string& device);
 
-/// From the nearest record of this device, dtype and kind of base (dense or 4-bit): its tokens per second, times its operations per token
-/// over the run's. Nearest is by the ratios of parameters, of tokens in a micro-batch and of document lengths (the first counts twice), and
-/// by whether blocks are recomputed. Nothing when there is no such record. Training steps only: loading, evaluations and checkpoints come
-/// on top.
+/// From the nearest record of this device, dtype and kind of base (dense, 4-bit or fp8): its tokens per second, times its operations per
+/// token over the run's. Nearest is by the ratios of parameters, of tokens in a micro-batch and of document lengths (the first counts
+/// twice), and by whether blocks are recomputed. Nothing when there is no such record. Training steps only: loading, evaluations and
+/// checkpoints come on top.
 std::optional<TimeEstimate> estimate_time(const TimeQuery& query, const std::vector<BenchRecord>& records);
 
 /// Fills in plan->time from bench_file(), or plan->time_missing: why there is none and the line that makes a record. A damaged file is a

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "graft/base/strings.h"
+#include "graft/io/quantization_config.h"
 
 namespace graft::app {
 namespace {
@@ -107,7 +108,7 @@ void add_four_bits(const MemoryInputs& in, Remedies* remedies) {
   remedies->add("quant.type: nf4", "--quant nf4", in.cuda ? per_token(160, in) : 0.2, [](MemoryInputs& changed) {
     changed.quantized_parameters =
         std::min(static_cast<int64_t>(static_cast<double>(changed.layers) * block_parameters(changed)), changed.total_parameters);
-    changed.quantized_bytes = 0.5 + 0.127 / 8;  // double quantization, the default
+    changed.quantized_bytes = io::four_bit_bytes_per_weight(64, /*double_quant=*/true);  // the defaults
     changed.decoded_bytes = changed.hidden * std::max(changed.intermediate, changed.heads * changed.head_size) * changed.dtype_bytes;
   });
 }

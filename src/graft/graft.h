@@ -8,6 +8,7 @@
 #include "graft/adapters/four_bit_loader.h"
 #include "graft/adapters/lora_options.h"
 #include "graft/adapters/quantize.h"
+#include "graft/adapters/quantizing_loader.h"
 #include "graft/base/error.h"
 #include "graft/data/batch.h"
 #include "graft/models/load.h"

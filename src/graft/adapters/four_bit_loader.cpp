@@ -4,11 +4,10 @@
 
 #include "graft/adapters/four_bit_files.h"
 #include "graft/adapters/frozen_module.h"
-#include "graft/adapters/stored_weight.h"
+#include "graft/adapters/quantizing_loader.h"
 #include "graft/base/error.h"
 #include "graft/io/quantization_config.h"
 #include "graft/io/tensor_dtype.h"
-#include "graft/io/tensor_file.h"
 #include "graft/quant/four_bit_weight.h"
 
 namespace graft {
@@ -49,33 +48,25 @@ class StoredLinears final : public io::LinearLoader {
   at::ScalarType compute_;
 };
 
-/// Weights that are plain on disk and quantized on the way.
-class QuantizedLinears final : public io::LinearLoader {
+/// Asks for a packed copy before a weight is quantized, and tells what came of it.
+class PackedLinears final : public QuantizingLoader {
  public:
-  QuantizedLinears(FourBitLinears how, std::shared_ptr<PackedWeights> packed) : how_(std::move(how)), packed_(std::move(packed)) {}
+  PackedLinears(const FourBitLinears& how, std::shared_ptr<PackedWeights> packed)
+      : QuantizingLoader(std::make_shared<FourBitLinears>(how)), packed_(std::move(packed)) {}
 
-  bool takes(const std::string& path) const override { return path != "lm_head" && !detail::skips(how_.skip(), path); }
-  std::vector<std::string> companions(const std::string&) const override { return {}; }
-  bool check(const std::string&, const std::vector<int64_t>&, const io::ModelDirectory&) const override { return false; }
-  double bytes_per_weight() const override { return io::four_bit_bytes_per_weight(how_.options().block, how_.options().double_quant); }
-  void load(const std::shared_ptr<torch::nn::Module>& linear, const std::string& path, const io::ModelDirectory& directory,
-            const at::TensorOptions& options) const override {
-    const auto found = directory.at(path + ".weight");
+ protected:
+  std::shared_ptr<ops::FrozenWeight> weight(const std::string& path, const io::ModelDirectory& directory,
+                                            const at::TensorOptions& options) const override {
     const auto dtype = c10::typeMetaToScalarType(options.dtype());
-    auto tensor = packed_ ? packed_->find(path, found.entry->shape, options.device()) : std::nullopt;
-    if (!tensor) {
-      tensor =
-          quant::encode(reader_.read(found, dtype, options.device()), how_.options(), directory.path().string() + ": " + path + ".weight");
-      io::release_pages(*found.file, *found.entry);
-      if (packed_) packed_->add(path, *tensor);
-    }
-    detail::store_frozen(linear, path, std::make_shared<quant::FourBitWeight>(*std::move(tensor), dtype));
+    if (auto tensor = packed_->find(path, directory.at(path + ".weight").entry->shape, options.device()))
+      return std::make_shared<quant::FourBitWeight>(*std::move(tensor), dtype);
+    auto made = QuantizingLoader::weight(path, directory, options);
+    packed_->add(path, static_cast<const quant::FourBitWeight&>(*made).stored());
+    return made;
   }
 
  private:
-  FourBitLinears how_;
   std::shared_ptr<PackedWeights> packed_;
-  mutable detail::StoredWeightReader reader_;
 };
 
 void check_agreement(const io::QuantizationConfig& config, const FourBitLinears& how, const std::filesystem::path& model) {
@@ -97,8 +88,8 @@ std::shared_ptr<const io::LinearLoader> four_bit_loader(const std::filesystem::p
     return std::make_shared<StoredLinears>(directory, *config, compute);
   }
   if (!quantize) return nullptr;
-  quant::check_block(quantize->options().block);
-  return std::make_shared<QuantizedLinears>(*quantize, std::move(packed));
+  if (packed) return std::make_shared<PackedLinears>(*quantize, std::move(packed));
+  return std::make_shared<QuantizingLoader>(std::make_shared<FourBitLinears>(*quantize));
 }
 
 }  // namespace graft

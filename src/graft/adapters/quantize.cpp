@@ -11,6 +11,7 @@
 #include "graft/adapters/name_pattern.h"
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
+#include "graft/io/quantization_config.h"
 #include "graft/quant/four_bit_weight.h"
 #include "graft/quant/fp8_weight.h"
 
@@ -72,6 +73,8 @@ at::Tensor dense_weight_of(const NamedModule& entry) {
 }  // namespace
 
 void FourBitLinears::check() const { quant::check_block(options_.block); }
+
+double FourBitLinears::bytes_per_weight() const { return io::four_bit_bytes_per_weight(options_.block, options_.double_quant); }
 
 LinearFormat::Stored FourBitLinears::store(const at::Tensor& dense, const std::string& name) const {
   auto tensor = quant::encode(dense, options_, name);

@@ -22,6 +22,8 @@ class LinearFormat {
 
   /// UsageError when an option has no meaning.
   virtual void check() const {}
+  /// What a weight takes, scales counted.
+  virtual double bytes_per_weight() const = 0;
   /// The form in which a matrix [out, in] is kept, and the bytes it takes with its scales. DataError that names `name` when an entry is NaN
   /// or infinite.
   struct Stored {
@@ -49,6 +51,7 @@ class FourBitLinears : public LinearFormat {
   using LinearFormat::skip;
   const quant::FourBitOptions& options() const { return options_; }
   void check() const override;
+  double bytes_per_weight() const override;
   Stored store(const at::Tensor& dense, const std::string& name) const override;
 
  private:
@@ -74,6 +77,7 @@ class Fp8Options : public LinearFormat {
   /// As FourBitLinears::skip.
   Fp8Options& skip(std::vector<std::string> patterns) { return skip_ = std::move(patterns), *this; }
   using LinearFormat::skip;
+  double bytes_per_weight() const override { return 1; }  // the scale is shared by a whole row
   Stored store(const at::Tensor& dense, const std::string& name) const override;
 };
 

@@ -1,6 +1,6 @@
 #include "graft/app/base_model.h"
 
-#include "graft/adapters/fp8_loader.h"
+#include "graft/adapters/quantizing_loader.h"
 #include "graft/app/quantized_base.h"
 #include "graft/models/load.h"
 
@@ -17,7 +17,8 @@ std::shared_ptr<const io::LinearLoader> linear_loader(const recipe::Recipe& reci
   if (recipe.model.init == "random") return nullptr;
   const auto base = quantized_base(recipe);
   if (!base) return nullptr;
-  if (recipe.quant.type == "fp8") return fp8_loader(Fp8Options().skip(recipe.quant.skip));
+  if (recipe.quant.type == "fp8")
+    return std::make_shared<QuantizingLoader>(std::make_shared<Fp8Options>(Fp8Options().skip(recipe.quant.skip)));
   return four_bit_loader(recipe.model.path, base->stored ? std::nullopt : four_bit_options(recipe), dtype_of(recipe.model.dtype),
                          std::move(packed));
 }

@@ -10,16 +10,14 @@
 
 #include "graft/adapters/attach.h"
 #include "graft/adapters/frozen_module.h"
+#include "graft/adapters/quantize.h"
 #include "graft/app/device.h"
 #include "graft/base/error.h"
 #include "graft/base/random.h"
 #include "graft/base/strings.h"
-#include "graft/io/quantization_config.h"
 #include "graft/models/bare_modules.h"
 #include "graft/models/family.h"
 #include "graft/models/host_memory.h"
-#include "graft/quant/four_bit_weight.h"
-#include "graft/quant/fp8_weight.h"
 
 namespace graft::app {
 namespace {
@@ -27,18 +25,18 @@ namespace {
 constexpr uint64_t kSeed = 42;
 
 constexpr const char* kHead = "lm_head";
-const quant::FourBitOptions kFourBit{quant::FourBitType::kNf4, /*double_quant=*/true, /*block=*/64};
-
-/// Bytes per quantized weight; FP8's scale is shared by a whole row.
-double bytes_per_weight(const std::string& format) {
-  return format == "fp8" ? 1 : io::four_bit_bytes_per_weight(kFourBit.block, kFourBit.double_quant);
+/// None for --quant none.
+std::shared_ptr<const LinearFormat> format_of(const BenchOptions& options) {
+  if (options.quant == "nf4") return std::make_shared<FourBitLinears>(Nf4Options().double_quant(true));
+  if (options.quant == "fp8") return std::make_shared<Fp8Options>();
+  return nullptr;
 }
 
-void check_host_memory(const models::DecoderOptions& shape, at::ScalarType dtype, const std::string& format) {
+void check_host_memory(const models::DecoderOptions& shape, at::ScalarType dtype, const LinearFormat* format) {
   const auto width = static_cast<double>(at::elementSize(dtype));
   double needed = static_cast<double>(models::parameter_count(shape)) * width;
   for (const auto& [path, size] : models::linear_shapes(shape))
-    if (format != "none" && path != kHead) needed -= static_cast<double>(size[0] * size[1]) * (width - bytes_per_weight(format));
+    if (format != nullptr && path != kHead) needed -= static_cast<double>(size[0] * size[1]) * (width - format->bytes_per_weight());
   const auto limit = static_cast<double>(models::host_memory_limit());
   if (limit == 0 || needed <= limit) return;
   throw UsageError("the model's weights take " + format_bytes(needed) + " but this machine gives the process " + format_bytes(limit))
@@ -60,13 +58,8 @@ void fill_on_device(models::Decoder& decoder) {
   }
 }
 
-std::shared_ptr<ops::FrozenWeight> stored(const at::Tensor& weight, const std::string& format, const std::string& path) {
-  if (format == "fp8") return std::make_shared<quant::Fp8Weight>(quant::to_fp8(weight), weight.scalar_type());
-  return std::make_shared<quant::FourBitWeight>(quant::encode(weight, kFourBit, path), weight.scalar_type());
-}
-
 /// Draws each block's weights one at a time and keeps them quantized: memory holds the quantized model and one weight.
-void quantize_weightless(models::Decoder& decoder, const std::string& format, const at::TensorOptions& tensors) {
+void quantize_weightless(models::Decoder& decoder, const LinearFormat& format, const at::TensorOptions& tensors) {
   const at::NoGradGuard no_gradients;
   for (const auto& item : decoder->named_modules()) {
     auto* linear = item.value()->as<torch::nn::LinearImpl>();
@@ -77,25 +70,26 @@ void quantize_weightless(models::Decoder& decoder, const std::string& format, co
       models::share_weight(*linear, weight);
       continue;
     }
-    detail::store_frozen(item.value(), item.key(), stored(weight, format, item.key()));
+    detail::store_frozen(item.value(), item.key(), format.store(weight, item.key()).weight);
   }
 }
 
 }  // namespace
 
 models::Decoder make_bench_base(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype) {
-  if (device.is_cpu()) check_host_memory(shape, dtype, options.quant);
+  const auto format = format_of(options);
+  if (device.is_cpu()) check_host_memory(shape, dtype, format.get());
   const auto tensors = at::TensorOptions(dtype).device(device);
-  const bool quantized = options.quant != "none";
-  const models::WeightlessLinears scope(quantized);
+  const models::WeightlessLinears scope(format != nullptr);
   models::Decoder decoder(shape, tensors);
   fill_on_device(decoder);
-  if (quantized) quantize_weightless(decoder, options.quant, tensors);
+  if (format) quantize_weightless(decoder, *format, tensors);
   return decoder;
 }
 
 train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype,
                                  int64_t room) {
+  const auto format = format_of(options);
   train::MemoryInputs in;
   in.layers = shape.layers, in.hidden = shape.hidden_size, in.intermediate = shape.intermediate_size;
   in.heads = shape.attention_heads, in.key_value_heads = shape.key_value_heads, in.head_size = shape.head_size;
@@ -108,11 +102,11 @@ train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const Benc
     in.trainable_parameters += options.rank * (size[0] + size[1]);
     in.ranks_per_layer += options.rank;
     if (options.dropout > 0) in.dropout_width += size[1];
-    if (options.quant == "none") continue;
+    if (!format) continue;
     in.quantized_parameters += size[0] * size[1];
     in.decoded_bytes = std::max(in.decoded_bytes, size[0] * size[1] * in.dtype_bytes);
   }
-  in.quantized_bytes = bytes_per_weight(options.quant);
+  if (format) in.quantized_bytes = format->bytes_per_weight();
   in.ranks_per_layer /= std::max<int64_t>(shape.layers, 1);
   in.dropout_width /= std::max<int64_t>(shape.layers, 1);
   in.micro_rows = options.batch, in.length = options.sequence;

@@ -30,7 +30,8 @@ class TrainedModel {
   train::WeightFiles files(const recipe::Recipe& recipe);
   /// Between two steps: starts to write what quant.cache keeps, unless that was done. Not before the first step: it would wait for it.
   void keep_packed();
-  /// After the run: what is still being written in the background (quant.cache) is waited for. Without it that is stopped and removed.
+  /// After the run, or before weights that quant.cache keeps are changed: it is written and waited for. Without it what is being written is
+  /// stopped and removed.
   void finish();
   void train(bool on) { decoder_->train(on); }
   /// Hash of the base's config and of its weight files' headers, sizes and ends: enough to notice another base without reading it all.

@@ -69,10 +69,10 @@ LinearGroup::LowRank LinearGroup::low_rank(const at::Tensor& x, std::vector<at::
   return result;
 }
 
-/// addend (a bias, a residual; may be undefined) + Σ P·Bᵀ + x·Wᵀ. Undefined when the operand has no term.
-at::Tensor LinearGroup::forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms, const at::Tensor& addend) const {
-  const FrozenWeight& weight = *operands_[operand].weight;
-  if (!weight.accumulates(x.matrix().scalar_type())) return add_onto_product(operand, x, terms, addend);
+/// bias + Σ P·Bᵀ + x·Wᵀ. Undefined when the operand has no term.
+at::Tensor LinearGroup::forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms) const {
+  const auto& [weight, bias, its_terms] = operands_[operand];
+  if (!weight->accumulates(x.matrix().scalar_type())) return add_onto_product(operand, x, terms, {});
   at::Tensor y;
   for (size_t t = 0; t < terms_.size(); ++t) {
     if (terms_[t].operand != operand) continue;
@@ -80,19 +80,20 @@ at::Tensor LinearGroup::forward_on_gpu(size_t operand, const Rows& x, const LowR
     if (y.defined())
       y.addmm_(p, b);
     else
-      y = addend.defined() ? at::addmm(addend, p, b) : p.mm(b);
+      y = bias.defined() ? at::addmm(bias, p, b) : p.mm(b);
   }
-  if (y.defined()) weight.add_linear(y, x.matrix());
+  if (y.defined()) weight->add_linear(y, x.matrix());
   return y;
 }
 
-at::Tensor LinearGroup::add_onto_product(size_t operand, const Rows& x, const LowRank& terms, const at::Tensor& addend) const {
+/// The same, with the product first; `addends` are added too.
+at::Tensor LinearGroup::add_onto_product(size_t operand, const Rows& x, const LowRank& terms,
+                                         const std::vector<at::Tensor>& addends) const {
   const auto sum = parts_of(operand, terms.p, terms.b.begin());
   if (!sum.narrow.defined()) return {};
   at::Tensor y = operands_[operand].weight->product(x);
-  const bool is_bias = addend.defined() && addend.dim() == 1;
-  if (is_bias) y.add_(addend);
-  return add_up({y, sum.narrow, sum.wide}, addend.defined() && !is_bias ? std::vector<at::Tensor>{addend} : std::vector<at::Tensor>{});
+  if (operands_[operand].bias.defined()) y.add_(operands_[operand].bias);
+  return add_up({y, sum.narrow, sum.wide}, addends);
 }
 
 /// The low-rank part of an operand's output, without a base; `b`: the B of all terms in order.
@@ -115,7 +116,7 @@ std::vector<at::Tensor> LinearGroup::forward(const at::Tensor& x, LinearForm for
   std::vector<at::Tensor> outputs;
   for (size_t i = 0; i < operands_.size(); ++i) {
     const LinearOperand& operand = operands_[i];
-    at::Tensor y = x.is_cuda() ? forward_on_gpu(i, rows, terms, operand.bias) : at::Tensor();
+    at::Tensor y = x.is_cuda() ? forward_on_gpu(i, rows, terms) : at::Tensor();
     if (y.defined()) {
       auto shape = x.sizes().vec();
       shape.back() = y.size(1);
@@ -173,7 +174,8 @@ LowRankSum LinearGroup::apart_again(size_t operand, const at::Tensor& base, cons
 
 at::Tensor LinearGroup::forward_onto(const at::Tensor& addend, const at::Tensor& x, std::vector<at::Tensor>* saved) const {
   // The product first: at::addmm would copy the addend to begin with.
-  if (x.is_cuda() && !terms_.empty() && !operands_.front().bias.defined()) return add_onto_product(0, Rows(x), low_rank(x, saved), addend);
+  if (x.is_cuda() && !terms_.empty() && !operands_.front().bias.defined())
+    return add_onto_product(0, Rows(x), low_rank(x, saved), {addend});
   return forward(x, LinearForm::kMatmul, saved).front().add_(addend);
 }
 
@@ -195,10 +197,9 @@ std::vector<at::Tensor> LinearGroup::narrow_gradients(const std::vector<at::Tens
 
 at::Tensor LinearGroup::input_gradient(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
                                        const std::vector<at::Tensor>& saved, size_t first) const {
-  const auto dtype = gradients.front().scalar_type();
-  const bool accumulate = std::all_of(operands_.begin(), operands_.end(), [&](const auto& o) { return o.weight->accumulates(dtype); });
+  const auto accumulates = [&](const LinearOperand& operand) { return operand.weight->accumulates(gradients.front().scalar_type()); };
   const bool one_sum = gradients.front().is_cuda() && !terms_.empty() && !dropout_;
-  if (one_sum && !accumulate) {
+  if (one_sum && !std::all_of(operands_.begin(), operands_.end(), accumulates)) {
     std::vector<at::Tensor> products;
     for (size_t i = 0; i < operands_.size(); ++i) products.push_back(operands_[i].weight->input_gradient(gradients[i]));
     return add_up({products.front(), joined(narrow), saved[first + 1].t()}, {products.begin() + 1, products.end()});

@@ -92,10 +92,10 @@ class LinearGroup : public torch::CustomClassHolder {
   };
   LowRank low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved, const at::Tensor& known_p = {}) const;
   at::Tensor narrow(const at::Tensor& x, const at::Tensor& stacked) const;
-  at::Tensor add_onto_product(size_t operand, const Rows& x, const LowRank& terms, const at::Tensor& addend) const;
+  at::Tensor add_onto_product(size_t operand, const Rows& x, const LowRank& terms, const std::vector<at::Tensor>& addends) const;
   LowRankSum parts_of(size_t operand, const at::Tensor& p, std::vector<at::Tensor>::const_iterator b) const;
   bool all_kept_apart(const at::Tensor& like) const;
-  at::Tensor forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms, const at::Tensor& addend) const;
+  at::Tensor forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms) const;
 
   std::vector<LinearOperand> operands_;
   std::vector<Term> terms_;

@@ -10,6 +10,8 @@ bool has_kernels(const at::Tensor& like, int64_t width, int64_t rank) {
   return rank > 0 && rank % 4 == 0 && width % 8 == 0 && like.scalar_type() != at::kFloat && cuda_kernels_for(like) != nullptr;
 }
 
+bool is_aligned(const at::Tensor& matrix) { return reinterpret_cast<uintptr_t>(matrix.const_data_ptr()) % 16 == 0; }
+
 }  // namespace
 
 bool keeps_apart(const at::Tensor& like, int64_t width, int64_t rank) {
@@ -24,7 +26,8 @@ cuda::LowRank terms_of(const LowRankSum& sum) {
 
 at::Tensor add_up(const LowRankSum& sum, const std::vector<at::Tensor>& addends) {
   at::Tensor base = sum.base;
-  const bool aligned = sum.narrow.defined() && sum.narrow.storage_offset() % 4 == 0 && sum.narrow.stride(0) % 4 == 0;
+  bool aligned = sum.narrow.defined() && sum.narrow.storage_offset() % 4 == 0 && sum.narrow.stride(0) % 4 == 0 && is_aligned(base);
+  for (const at::Tensor& addend : addends) aligned = aligned && is_aligned(addend);
   if (aligned && addends.size() <= 2 && sum.wide.size(1) <= cuda::kMostSummedRank && has_kernels(base, base.size(1), sum.wide.size(1))) {
     const auto data = [&](size_t i) { return i < addends.size() ? addends[i].const_data_ptr() : nullptr; };
     const CudaLaunch launch(base);

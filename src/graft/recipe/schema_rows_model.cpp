@@ -53,9 +53,8 @@ std::vector<Key> rows_of_the_model() {
 
       Key("quant", Kind::kSection, nullptr, "Low-bit storage of the frozen base; leave the section out for plain LoRA."),
       Key("quant.type", Kind::kChoice, at<&Recipe::quant, &QuantSection::type>,
-          "Storage format of the base's linear layers: nf4 (least memory, bf16's speed), fp4, or fp8 (half of bf16's memory and faster on "
-          "GPUs "
-          "with FP8 units, from compute capability 8.9 on).")
+          "Storage format of the base's linear layers: nf4 (least memory, bf16's speed), fp4, or fp8 (half of bf16's memory, and faster on "
+          "GPUs with FP8 units: compute capability 8.9 and later).")
           .one_of({"none", "nf4", "fp4", "fp8"})
           .not_yet({"int8"})
           .also({"load_in_4bit", "load_in_8bit", "quantize"}),

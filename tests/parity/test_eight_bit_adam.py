@@ -6,11 +6,8 @@ zero; its CUDA kernel, which graft follows, takes the nearest entry, decays last
 """
 import hashlib
 import json
-import os
 import pathlib
-import signal
 import subprocess
-import time
 
 import bnb_reference  # noqa: F401  (first: it sets up bitsandbytes)
 import bitsandbytes
@@ -99,20 +96,9 @@ def test_training_follows_bitsandbytes_and_float32(base, tmp_path, monkeypatch):
 def test_a_killed_run_ends_with_the_same_bytes(base, tmp_path):  # noqa: F811
     samples = test_train.make_samples(8 * test_train.STEPS, 3)
     options = [*EIGHT, "checkpoint.every=4 steps"]
-    test_train.train(base, tmp_path / "whole", samples, *options)
-    (tmp_path / "cut").mkdir()
-    recipe, run = tmp_path / "cut/recipe.yaml", tmp_path / "cut/run"
-    recipe.write_text((tmp_path / "whole/recipe.yaml").read_text().replace(str(tmp_path / "whole/run"), str(run)))
-    process = subprocess.Popen([GRAFT, "train", str(recipe), "--device", "cpu", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-    while not list(run.glob("checkpoints/step-0000000[48]")) and process.poll() is None:
-        time.sleep(0.005)
-    assert process.poll() is None, process.communicate()[1].decode()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert not (run / "adapter").exists()
-    run_graft("resume", run)
+    whole, run = test_train.whole_and_killed(base, tmp_path, samples, options)
     for name in ("adapter/adapter_model.safetensors", f"checkpoints/step-{test_train.STEPS:08}/trainer_state.safetensors"):
-        assert hashlib.sha256((run / name).read_bytes()).hexdigest() == hashlib.sha256((tmp_path / "whole/run" / name).read_bytes()).hexdigest()
+        assert hashlib.sha256((run / name).read_bytes()).hexdigest() == hashlib.sha256((whole / name).read_bytes()).hexdigest()
 
 
 def test_the_plan_counts_the_bytes(base, tmp_path):  # noqa: F811

@@ -5,21 +5,17 @@ Singular vectors have no sign of their own: products and sizes are compared. Tol
 import hashlib
 import json
 import math
-import os
-import signal
-import subprocess
-import time
 
 import bnb_reference  # first: it sets up bitsandbytes
 import bitsandbytes.functional as bnb
 import pytest
 import test_train
 import torch
-from conftest import GRAFT, graft_json, run_graft
+from conftest import graft_json, run_graft
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils.loftq_utils import _low_rank_decomposition
 from safetensors.torch import load_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 RANK, ALPHA, STEPS = 4, 8, test_train.STEPS
 PREFIX = "base_model.model."
@@ -28,12 +24,8 @@ PREFIX = "base_model.model."
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """Weights as trained ones are: a few strong directions in noise."""
-    torch.manual_seed(0)
-    torch.set_num_threads(2)
     path = tmp_path_factory.mktemp("base")
-    config = LlamaConfig(vocab_size=311, hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-                         max_position_embeddings=256, tie_word_embeddings=False, initializer_range=0.08, attn_implementation="eager")
-    model = LlamaForCausalLM(config)
+    model = test_train.random_base(0.08)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("proj.weight"):
@@ -219,21 +211,9 @@ def sha(path):
 def test_a_killed_run_ends_with_the_same_bytes(base, tmp_path, overrides):
     samples = test_train.make_samples(8 * STEPS, 3)
     options = [*overrides, "adapter.dropout=0.1", "checkpoint.every=4 steps"]
-    test_train.train(base, tmp_path / "whole", samples, *options)
-    (tmp_path / "cut").mkdir()
-    recipe = tmp_path / "cut/recipe.yaml"
-    recipe.write_text((tmp_path / "whole/recipe.yaml").read_text().replace(str(tmp_path / "whole/run"), str(tmp_path / "cut/run")))
-    run = tmp_path / "cut/run"
-    process = subprocess.Popen([GRAFT, "train", str(recipe), "--device", "cpu", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-    while not list(run.glob("checkpoints/step-0000000[48]")) and process.poll() is None:
-        time.sleep(0.005)
-    assert process.poll() is None, process.communicate()[1].decode()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert not (run / "adapter").exists()
-    run_graft("resume", run)
-    assert sha(run / "adapter/adapter_model.safetensors") == sha(tmp_path / "whole/run/adapter/adapter_model.safetensors")
-    loss = [[json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()] for folder in (run, tmp_path / "whole/run")]
+    whole, run = test_train.whole_and_killed(base, tmp_path, samples, options)
+    assert sha(run / "adapter/adapter_model.safetensors") == sha(whole / "adapter/adapter_model.safetensors")
+    loss = [[json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()] for folder in (run, whole)]
     assert loss[0] == loss[1] and len(loss[0]) == STEPS and all(map(math.isfinite, loss[0]))
 
 

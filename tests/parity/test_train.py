@@ -5,11 +5,15 @@ their size.
 """
 import json
 import math
+import os
 import random
+import signal
+import subprocess
+import time
 
 import pytest
 import torch
-from conftest import run_graft
+from conftest import GRAFT, run_graft
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -18,14 +22,18 @@ STEPS = 30
 RATE, WARMUP, MINIMUM, CLIP, DECAY, BETAS = 5e-3, 3, 5e-4, 0.5, 0.1, (0.9, 0.95)
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
+def random_base(initializer_range):
     torch.manual_seed(0)
     torch.set_num_threads(2)
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=311, hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+        tie_word_embeddings=False, initializer_range=initializer_range, attn_implementation="eager"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
     path = tmp_path_factory.mktemp("base")
-    config = LlamaConfig(vocab_size=311, hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-                         max_position_embeddings=256, tie_word_embeddings=False, initializer_range=0.1, attn_implementation="eager")
-    LlamaForCausalLM(config).save_pretrained(path)
+    random_base(0.1).save_pretrained(path)
     return path
 
 
@@ -124,6 +132,24 @@ def require_same(rows, weights, reference, reference_weights):
 
 def in_file_order(samples):
     return [samples[8 * i: 8 * i + 8] for i in range(STEPS)]
+
+
+def whole_and_killed(base, folder, samples, options):
+    """The run directories of one recipe: run through, and killed at its fourth or eighth step and resumed."""
+    train(base, folder / "whole", samples, *options)
+    (folder / "cut").mkdir()
+    recipe, whole, run = folder / "cut/recipe.yaml", folder / "whole/run", folder / "cut/run"
+    recipe.write_text((folder / "whole/recipe.yaml").read_text().replace(str(whole), str(run)))
+    process = subprocess.Popen([GRAFT, "train", str(recipe), "--device", "cpu", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    while not list(run.glob("checkpoints/step-0000000[48]")) and process.poll() is None:
+        time.sleep(0.005)
+    assert process.poll() is None, process.communicate()[1].decode()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (run / "adapter").exists()
+    run_graft("resume", run)
+    return whole, run
+
 
 
 @pytest.mark.parametrize("overrides", [

@@ -18,6 +18,7 @@ endif()
 if(GRAFT_CUDA_ENABLED)
   set(CMAKE_CUDA_STANDARD 17)  # CMake 3.25 knows no CUDA20
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  string(APPEND CMAKE_CUDA_FLAGS " --expt-relaxed-constexpr")  # constexpr functions of plain headers run on the GPU too
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80 86 89 90)  # Ampere, Ada, Hopper; newer cards compile the last one's PTX when they load it
   endif()

@@ -29,6 +29,8 @@ void add_bench(CLI::App& root, Invocation& invocation) {
   command->add_option("--dropout", options->dropout, "of the adapter's inputs, in [0, 1)")->check(CLI::Range(0.0, 0.999));
   command->add_option("--supervised", options->supervised, "share of a row's tokens that carry loss, at its end")
       ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--documents", options->documents, "pack each row with documents of mixed length, this many tokens on average")
+      ->check(CLI::Range(int64_t{1}, kMost));
   command->add_option("--steps", options->steps, "steps that are timed")->check(CLI::Range(int64_t{1}, kMost));
   command->add_option("--warmup", options->warmup, "steps before them")->check(CLI::Range(int64_t{0}, kMost));
   command->add_option("--profile", options->profile, "write a Chrome trace of the last step to this file");

@@ -32,7 +32,7 @@ std::vector<std::string> settings(const MemorySituation& situation) {
   return names;
 }
 
-const MemoryRemedy& remedy(const std::vector<MemoryRemedy>& remedies, const std::string& beginning) {
+MemoryRemedy remedy(const std::vector<MemoryRemedy>& remedies, const std::string& beginning) {
   const auto found = std::find_if(remedies.begin(), remedies.end(), [&](const auto& r) { return r.setting.rfind(beginning, 0) == 0; });
   REQUIRE(found != remedies.end());
   return *found;
@@ -52,13 +52,13 @@ TEST_CASE("remedies save what the plan says they save", "[app]") {
 
   auto recomputed = situation.inputs;
   recomputed.recompute_every = 1;
-  const auto& recompute = remedy(remedies, "memory.checkpointing: full");
+  const auto recompute = remedy(remedies, "memory.checkpointing: full");
   CHECK(recompute.saves == now - train::plan_memory(recomputed).total());
   CHECK(recompute.saves > 20 * kGibibyte);
   // Two more of four operations in the blocks, none in the head: 1 - 30.0 / 44.0.
   CHECK(recompute.cost == Approx(0.317).margin(0.005));
 
-  const auto& four_bits = remedy(remedies, "quant.type: nf4");
+  const auto four_bits = remedy(remedies, "quant.type: nf4");
   CHECK(four_bits.saves > 9 * kGibibyte);  // 13 GiB of linears to 3.4, less one decoded matrix
   CHECK(four_bits.cost == Approx(160.0 / 8192));
 

@@ -25,7 +25,7 @@ def test_a_document_with_every_number(shape):
     found = bench(shape, "--steps", 6, "--warmup", 2)
     assert found["setting"] == {
         "shape": str(shape), "batch": 2, "seq": 32, "rank": 4, "alpha": 8, "targets": "all-linear", "quant": "none", "recompute": "none", "dtype": "bf16",
-        "adapter_dtype": "fp32", "dropout": 0.0, "supervised": 1.0, "warmup_steps": 2, "steps": 6, "device": "cpu"}
+        "adapter_dtype": "fp32", "dropout": 0.0, "supervised": 1.0, "documents": 0, "warmup_steps": 2, "steps": 6, "device": "cpu"}
     assert 0 < found["step_seconds_p10"] <= found["step_seconds_median"] <= found["step_seconds_p90"]
     assert found["tokens_per_second"] == pytest.approx(64 / found["step_seconds_median"])
     assert found["peak_memory_bytes"] > 1e7 and found["peak_reserved_bytes"] is None  # a CPU has no caching allocator
@@ -55,6 +55,8 @@ def test_the_options_change_what_runs(shape):
     assert dropped["last_loss"] != plain["last_loss"] and dropped["last_loss"] == pytest.approx(plain["last_loss"], abs=0.1)
     halved = bench(shape, "--steps", 2, "--warmup", 1, "--dtype", "float32", "--adapter-dtype", "bf16")
     assert halved["last_loss"] != plain["last_loss"] and halved["setting"]["adapter_dtype"] == "bf16"
+    packed = bench(shape, "--steps", 2, "--warmup", 1, "--dtype", "float32", "--documents", "5")
+    assert packed["last_loss"] != plain["last_loss"] and packed["flop_per_token"] < plain["flop_per_token"]  # first tokens carry no loss
 
 
 @pytest.mark.parametrize("quant", ["nf4", "fp8"])

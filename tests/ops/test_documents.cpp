@@ -32,3 +32,16 @@ TEST_CASE("empty batches and rows of padding have no documents", "[ops]") {
   REQUIRE(ops::Documents::whole_rows(2, 0).list().empty());
   REQUIRE(ops::Documents::from_ids(at::full({2, 3}, -1, at::kInt)).list().empty());
 }
+
+TEST_CASE("stretches cover the rows laid end to end: documents, and runs of padding between them", "[ops]") {
+  const auto ids = at::tensor({-1, 0, 0, 1, 1, -1, 0, 0, 0, 0, 0, 0}, at::kInt).view({2, 6});
+  const auto documents = ops::Documents::from_ids(ids);
+  const auto& packed = documents.stretches(at::kCPU);
+  REQUIRE(at::equal(packed.starts, at::tensor({0, 1, 3, 5, 6, 12}, at::kInt)));
+  REQUIRE(packed.longest == 6);
+  const auto whole = ops::Documents::whole_rows(3, 4);
+  REQUIRE(at::equal(whole.stretches(at::kCPU).starts, at::tensor({0, 4, 8, 12}, at::kInt)));
+  REQUIRE(whole.stretches(at::kCPU).longest == 4);
+  const auto padding = ops::Documents::from_ids(at::full({2, 3}, -1, at::kInt));
+  REQUIRE(at::equal(padding.stretches(at::kCPU).starts, at::tensor({0, 3, 6}, at::kInt)));
+}

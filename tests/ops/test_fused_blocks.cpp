@@ -64,15 +64,16 @@ Case make_case(at::Device device, at::ScalarType dtype, bool dropout, bool one_s
     c.a.push_back(normal({rank, in}, 0.2).requires_grad_(true));
     c.b.push_back(normal({out, rank}, 0.2).requires_grad_(true));
     c.scales.push_back(one_scale ? 2.0 : 0.5 + static_cast<double>(i));
-    c.masks.push_back(dropout ? normal({2, length, in}, 1).gt(-0.5) : at::Tensor());
-    adapted.push_back({c.weights[i], {{c.a[i], c.b[i], c.scales[i], c.masks[i], dropout ? 0.7 : 1.0}}});
+    const ops::Dropout drops = dropout ? ops::Dropout(seed++, 0.75) : ops::Dropout();
+    c.masks.push_back(dropout ? ops::drop(at::ones({2, length, in}, at::kFloat), drops).to(device) : at::Tensor());
+    adapted.push_back({c.weights[i], {{c.a[i], c.b[i], c.scales[i], drops}}});
   }
   return c;
 }
 
 /// x·Wᵀ + scale · (drop(x)·Aᵀ)·Bᵀ in float64.
 at::Tensor oracle_linear(const Case& c, const std::vector<at::Tensor>& leaves, size_t i, const at::Tensor& x) {
-  const at::Tensor kept = c.masks[i].defined() ? x * c.masks[i].to(at::kDouble) / 0.7 : x;
+  const at::Tensor kept = c.masks[i].defined() ? x * c.masks[i].to(at::kDouble) / 0.75 : x;
   return x.matmul(c.weights[i].to(at::kDouble).t()) + kept.matmul(leaves[2 + i].t()).matmul(leaves[5 + i].t()) * c.scales[i];
 }
 

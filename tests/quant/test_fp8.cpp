@@ -135,7 +135,7 @@ TEST_CASE("a group of FP8 weights adds its adapters to what the weights give", "
           const auto stored = quant::to_fp8((seeded_normal({96, 64}, at::kFloat, seed) * 0.1).to(device));
           const auto a = (seeded_normal({rank, 64}, at::kFloat, seed + 1) * 0.2).to(device);
           const auto b = (seeded_normal({96, rank}, at::kFloat, seed + 2) * 0.2).to(device);
-          operands.push_back({std::make_shared<quant::Fp8Weight>(stored, dtype), {}, {{a, b, 2.0, {}, 1.0}}});
+          operands.push_back({std::make_shared<quant::Fp8Weight>(stored, dtype), {}, {{a, b, 2.0, {}}}});
           gradients.push_back(seeded_normal({150, 96}, dtype, seed + 3).to(device));
           const auto matrix = quant::decode(stored, at::kDouble) + 2.0 * b.to(at::kDouble).mm(a.to(at::kDouble));
           expected.push_back(x.to(at::kDouble).mm(matrix.t()));

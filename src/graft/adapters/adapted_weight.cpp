@@ -268,7 +268,7 @@ std::optional<ops::LinearOperand> read_operand(const at::Tensor& weight, const a
   const AdaptedWeight* w = adapted(weight);
   *is_adapted = w != nullptr;
   if (w == nullptr || w->transposed || x.scalar_type() != c10::typeMetaToScalarType(w->dtype())) return std::nullopt;
-  return w->site->operand(x);
+  return w->site->operand();
 }
 const bool kReaderRegistered = (ops::register_operand_reader(read_operand), true);
 

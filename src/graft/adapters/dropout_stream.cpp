@@ -1,10 +1,5 @@
 #include "graft/adapters/dropout_stream.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Context.h>
-#include <ATen/Functions.h>
-#include <ATen/detail/AcceleratorHooksInterface.h>
-
 #include <memory>
 #include <mutex>
 
@@ -25,13 +20,6 @@ DropoutPosition take_position() {
   const DropoutPosition taken = position;
   if (!position.seed) ++position.step;
   return taken;
-}
-
-at::Generator generator_for(at::Device device, uint64_t seed) {
-  if (device.is_cpu()) return at::make_generator<at::CPUGeneratorImpl>(seed);
-  auto generator = at::globalContext().getAcceleratorHooksInterface(device.type()).getNewGenerator(device.index());
-  generator.set_current_seed(seed);
-  return generator;
 }
 
 }  // namespace
@@ -58,11 +46,9 @@ namespace detail {
 
 uint64_t dropout_site(const std::string& path) { return derive_seed(0, "dropout site " + path); }
 
-at::Tensor dropout_mask(const at::Tensor& x, double keep, uint64_t adapter_seed, uint64_t site) {
+uint64_t dropout_seed(uint64_t adapter_seed, uint64_t site) {
   const DropoutPosition position = take_position();
-  const uint64_t seed = derive_seed(position.seed.value_or(adapter_seed) ^ site, "dropout", position.step, position.micro);
-  at::NoGradGuard no_graph;
-  return at::empty(x.sizes(), x.options().dtype(at::kBool)).bernoulli_(keep, generator_for(x.device(), seed));
+  return derive_seed(position.seed.value_or(adapter_seed) ^ site, "dropout", position.step, position.micro);
 }
 
 void register_dropout_recompute() {

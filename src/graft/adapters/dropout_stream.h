@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -41,8 +39,8 @@ namespace detail {
 /// The number that stands for a module in the stream: the same in every process.
 uint64_t dropout_site(const std::string& path);
 
-/// Bool mask of x's shape on x's device, true with probability `keep`. Advances the count when the position has no seed.
-at::Tensor dropout_mask(const at::Tensor& x, double keep, uint64_t adapter_seed, uint64_t site);
+/// What a module's next mask is drawn from (ops::Dropout). Advances the count when the position has no seed.
+uint64_t dropout_seed(uint64_t adapter_seed, uint64_t site);
 
 /// Tells ops::recompute about the stream (once), so that a recomputed block sees the same masks.
 void register_dropout_recompute();

@@ -38,17 +38,14 @@ bool WeightSite::training() const {
   return owner_module != nullptr && owner_module->is_training();
 }
 
-std::vector<ops::LoraTerm> WeightSite::linear_terms(const at::Tensor& x) const {
+std::vector<ops::LoraTerm> WeightSite::linear_terms() const {
   std::vector<ops::LoraTerm> terms;
   terms.reserve(active.size());
   for (const Active& entry : active) {
     const LoraFactors& factors = *entry.factors;
     auto [row_side, column_side] = sides(factors, kind);
-    ops::LoraTerm term{column_side, row_side, factors.scale * entry.weight, {}, 1};
-    if (factors.dropout > 0 && training()) {
-      term.keep = 1 - factors.dropout;
-      term.dropout_mask = dropout_mask(x, term.keep, factors.seed, factors.dropout_site);
-    }
+    ops::LoraTerm term{column_side, row_side, factors.scale * entry.weight, {}};
+    if (factors.dropout > 0 && training()) term.dropout = {dropout_seed(factors.seed, factors.dropout_site), 1 - factors.dropout};
     terms.push_back(std::move(term));
   }
   return terms;
@@ -56,19 +53,19 @@ std::vector<ops::LoraTerm> WeightSite::linear_terms(const at::Tensor& x) const {
 
 at::Tensor WeightSite::linear(const at::Tensor& x, const at::Tensor& bias, ops::LinearForm form) const {
   const at::Tensor cast_bias = bias.defined() ? bias.to(x.scalar_type()) : bias;
-  if (!active_copy.defined()) return ops::lora_linear(x, base, cast_bias, form, linear_terms(x));
+  if (!active_copy.defined()) return ops::lora_linear(x, base, cast_bias, form, linear_terms());
   at::Tensor y = plain_linear(x, active_copy.to(x.scalar_type()), cast_bias, form);
-  for (const ops::LoraTerm& term : linear_terms(x)) {
-    const at::Tensor kept = term.dropout_mask.defined() ? x * term.dropout_mask : x;
-    const at::Tensor narrow = kept.matmul(term.a.to(x.scalar_type()).t()) * (term.scale / term.keep);
+  for (const ops::LoraTerm& term : linear_terms()) {
+    const at::Tensor kept = term.dropout.drops() ? x * ops::drop(at::ones_like(x), term.dropout) : x;
+    const at::Tensor narrow = kept.matmul(term.a.to(x.scalar_type()).t()) * (term.scale / term.dropout.keep());
     y = y + narrow.matmul(term.b.to(x.scalar_type()).t());
   }
   return y;
 }
 
-std::optional<ops::LinearOperand> WeightSite::operand(const at::Tensor& x) const {
+std::optional<ops::LinearOperand> WeightSite::operand() const {
   if (active_copy.defined()) return std::nullopt;
-  return ops::LinearOperand{base, {}, linear_terms(x)};
+  return ops::LinearOperand{base, {}, linear_terms()};
 }
 
 at::Tensor WeightSite::times_weight(const at::Tensor& x) const {
@@ -87,7 +84,7 @@ at::Tensor WeightSite::embedding(const at::Tensor& ids, int64_t padding_idx, boo
   std::vector<ops::LoraTerm> terms;
   for (const Active& entry : active) {
     const auto [row_side, column_side] = sides(*entry.factors, kind);
-    terms.push_back({row_side.t(), column_side.t(), entry.factors->scale * entry.weight, {}, 1});
+    terms.push_back({row_side.t(), column_side.t(), entry.factors->scale * entry.weight, {}});
   }
   if (!active_copy.defined()) return ops::lora_embedding(ids, *base, terms, padding_idx, scale_grad_by_freq);
   at::Tensor y = at::embedding(active_copy, ids, padding_idx, scale_grad_by_freq);

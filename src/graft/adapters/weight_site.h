@@ -41,7 +41,7 @@ class WeightSite {
   /// x·W: the weight used the other way round.
   at::Tensor times_weight(const at::Tensor& x) const;
   /// Frozen base and terms for an input of x's shape, for fused operators; none while a trained copy stands in the base's place.
-  std::optional<ops::LinearOperand> operand(const at::Tensor& x) const;
+  std::optional<ops::LinearOperand> operand() const;
   at::Tensor embedding(const at::Tensor& ids, int64_t padding_idx, bool scale_grad_by_freq) const;
   /// The effective matrix W + Σ weight·s·B·A in float32. Differentiable in the trained tensors.
   at::Tensor matrix() const;
@@ -88,7 +88,7 @@ class WeightSite {
 
  private:
   bool training() const;
-  std::vector<ops::LoraTerm> linear_terms(const at::Tensor& x) const;
+  std::vector<ops::LoraTerm> linear_terms() const;
 };
 
 }  // namespace graft::detail

@@ -74,6 +74,18 @@ void quantize_weightless(models::Decoder& decoder, const LinearFormat& format, c
   }
 }
 
+/// Where the documents of a row end; the last one at the row's end.
+std::vector<int64_t> document_ends(const BenchOptions& options, uint64_t row) {
+  std::vector<int64_t> ends;
+  RandomStream lengths(kSeed, "bench documents", row);
+  for (int64_t end = 0; options.documents > 0 && end < options.sequence;) {
+    end += 1 + static_cast<int64_t>(lengths.below(static_cast<uint64_t>(2 * options.documents - 1)));
+    if (end < options.sequence) ends.push_back(end);
+  }
+  ends.push_back(options.sequence);
+  return ends;
+}
+
 }  // namespace
 
 models::Decoder make_bench_base(const models::DecoderOptions& shape, const BenchOptions& options, at::Device device, at::ScalarType dtype) {
@@ -101,14 +113,12 @@ train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const Benc
     if (path == kHead) continue;
     in.trainable_parameters += options.rank * (size[0] + size[1]);
     in.ranks_per_layer += options.rank;
-    if (options.dropout > 0) in.dropout_width += size[1];
     if (!format) continue;
     in.quantized_parameters += size[0] * size[1];
     in.decoded_bytes = std::max(in.decoded_bytes, size[0] * size[1] * in.dtype_bytes);
   }
   if (format) in.quantized_bytes = format->bytes_per_weight();
   in.ranks_per_layer /= std::max<int64_t>(shape.layers, 1);
-  in.dropout_width /= std::max<int64_t>(shape.layers, 1);
   in.micro_rows = options.batch, in.length = options.sequence;
   in.cuda = device.is_cuda();
   in.recompute_every = options.recompute == "full" ? 1 : options.recompute == "none" ? 0 : train::fitting_recompute(in, room);
@@ -134,15 +144,19 @@ data::StepBatches bench_batches(const BenchOptions& options, int64_t vocabulary_
   const auto supervised =
       std::clamp<int64_t>(std::llround(options.supervised * static_cast<double>(options.sequence)), 1, options.sequence - 1);
   for (int64_t row = 0; row < options.batch; ++row) {
-    for (int64_t i = 0; i < options.sequence; ++i) {
+    const auto ends = document_ends(options, static_cast<uint64_t>(row));
+    int32_t document = 0, position = 0;
+    for (int64_t i = 0; i < options.sequence; ++i, ++position) {
+      if (i == ends[static_cast<size_t>(document)]) ++document, position = 0;
       const auto id = static_cast<int32_t>(stream.below(static_cast<uint64_t>(vocabulary_size)));
+      const bool predicted = i >= options.sequence - supervised && position > 0;
       batch.ids.push_back(id);
-      batch.labels.push_back(i >= options.sequence - supervised ? id : -100);
-      batch.position_ids.push_back(static_cast<int32_t>(i));
-      batch.document_ids.push_back(0);
+      batch.labels.push_back(predicted ? id : -100);
+      batch.position_ids.push_back(position);
+      batch.document_ids.push_back(document);
+      batch.supervised_tokens += predicted ? 1 : 0;
     }
   }
-  batch.supervised_tokens = options.batch * supervised;
   data::StepBatches step;
   step.micro_batches.push_back(std::move(batch));
   return step;

@@ -23,7 +23,7 @@ train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const Benc
 /// LoRA on all seven linears of each block, alpha = 2 · rank.
 AdapterSet attach_bench_adapter(models::Decoder& decoder, const BenchOptions& options);
 
-/// One optimizer step: a single micro-batch of random token ids; the last `supervised` share of each row carries loss.
+/// One optimizer step: a single micro-batch of random token ids without padding; the last `supervised` share of each row carries loss.
 data::StepBatches bench_batches(const BenchOptions& options, int64_t vocabulary_size);
 
 }  // namespace graft::app

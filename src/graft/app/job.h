@@ -23,6 +23,7 @@ struct BenchOptions {
   std::string adapter_dtype = "fp32";
   double dropout = 0;
   double supervised = 1;  ///< share of a row's tokens that carry loss, at its end
+  int64_t documents = 0;  ///< mean length of the documents that each row is packed with, of 1 to twice as many tokens; 0: one a row
   int64_t warmup = 5, steps = 20;
   std::string profile;  ///< file for a trace of the last step; "" = none
 };

@@ -20,13 +20,6 @@ int64_t ranks_per_layer(const std::vector<AdaptedModule>& modules, int64_t layer
   return (sum + layers - 1) / std::max<int64_t>(layers, 1);
 }
 
-// Σ of the input widths in one block, averaged: one byte each of dropout masks per token.
-int64_t widths_per_layer(const std::vector<AdaptedModule>& modules, int64_t layers) {
-  int64_t sum = 0;
-  for (const auto& module : modules) sum += module.in;
-  return (sum + layers - 1) / std::max<int64_t>(layers, 1);
-}
-
 /// Entries of those trained tensors that an 8-bit optimizer keeps in 8 bits.
 int64_t eight_bit_parameters(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
   if (recipe.train.optimizer.state != "int8") return 0;
@@ -132,7 +125,7 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
                            static_cast<double>(std::max<int64_t>(statistics.tokens, 1)));
   plan.max_length = data.max_length;
   plan.total_parameters = models::parameter_count(data.decoder);
-  int64_t ranks = 0, dropout_width = 0;
+  int64_t ranks = 0;
   if (recipe.adapter.type == "full") {
     plan.trainable_parameters = plan.total_parameters;
   } else {
@@ -140,14 +133,12 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
     plan.adapted_modules = static_cast<int64_t>(modules.size());
     for (const auto& module : modules) plan.trainable_parameters += module.parameters();
     ranks = ranks_per_layer(modules, data.decoder.layers);
-    if (recipe.adapter.dropout > 0) dropout_width = widths_per_layer(modules, data.decoder.layers);
     if (!recipe.adapter.modules_to_save.empty())
       plan.warnings.push_back("adapter.modules_to_save: vLLM and llama.cpp refuse adapters with full copies of modules");
   }
   if (plan.supervised_tokens_per_epoch * 100 < plan.tokens_per_epoch)
     plan.warnings.push_back("less than 1 % of the tokens carry loss: is data.train_on what you mean? `graft data inspect` shows them");
   auto inputs = memory_inputs(recipe, data, plan, ranks, cuda);
-  inputs.dropout_width = dropout_width;
   plan.recompute_every = inputs.recompute_every = chosen_recompute(recipe, inputs, recipe.memory.budget.value_or(memory), &plan.warnings);
   plan.memory_inputs = inputs;
   plan.memory = train::plan_memory(inputs);

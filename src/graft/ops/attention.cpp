@@ -1,5 +1,6 @@
 #include "graft/ops/attention.h"
 
+#include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
@@ -22,10 +23,29 @@ at::Tensor repeat_heads(const at::Tensor& tensor, int64_t group_size) {
   return group_size == 1 ? by_head : by_head.unsqueeze(2).expand({-1, -1, group_size, -1, -1}).flatten(1, 2);
 }
 
+/// Whether LibTorch's flash kernel for sequences of mixed length takes these heads.
+bool has_flash_kernel(const at::Tensor& query) {
+  const auto dtype = query.scalar_type();
+  return query.is_cuda() && (dtype == at::kBFloat16 || dtype == at::kHalf) && query.size(3) % 8 == 0 && query.size(3) <= 256;
+}
+
+/// All rows laid end to end; each stretch by itself, without a mask (FlashAttention-2, arXiv:2307.08691).
+at::Tensor by_stretches(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Documents& documents, double scale,
+                        int64_t window) {
+  const auto& [starts, longest] = documents.stretches(query.device());
+  const auto before = window > 0 ? std::optional<int64_t>(window - 1) : std::nullopt;
+  const auto after = window > 0 ? std::optional<int64_t>(0) : std::nullopt;
+  const auto output =
+      at::_flash_attention_forward(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), starts, starts, longest, longest,
+                                   /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, scale, before, after);
+  return std::get<0>(output).view(query.sizes());
+}
+
 at::Tensor generic(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Documents& documents, double scale,
                    int64_t window) {
   const bool masked = !documents.one_per_row() || (window > 0 && window < documents.length());
   const int64_t group_size = query.size(2) / key.size(2);
+  if (masked && has_flash_kernel(query)) return by_stretches(query, key, value, documents, scale, window);
   at::Tensor output;
   if (masked) {
     output = at::scaled_dot_product_attention(query.transpose(1, 2), repeat_heads(key, group_size), repeat_heads(value, group_size),

@@ -17,8 +17,9 @@ namespace graft::ops {
 /// documents   of the same rows and length
 /// → [rows, length, heads, size], the query's dtype, contiguous. Padding gives zeros on the CPU and finite values elsewhere.
 ///
-/// Softmax in float32. The cost is Σ length² over documents (length × window when windowed) on the CPU; nothing of size
-/// length × length is kept for backward. On the CPU a document's result does not depend on what shares its row or batch.
+/// Softmax in float32. The cost is Σ length² over documents (length × window when windowed) on the CPU and, in bfloat16 and float16 with
+/// heads of a multiple of 8 up to 256, on a GPU; other packed or windowed rows build a mask of length × length there. Nothing of that size
+/// is kept for backward. On the CPU a document's result does not depend on what shares its row or batch.
 at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Documents& documents, double scale,
                      int64_t window = 0);
 

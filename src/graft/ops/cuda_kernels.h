@@ -18,8 +18,10 @@ struct CudaKernels {
   decltype(&cuda::swiglu_forward) swiglu_forward;
   decltype(&cuda::swiglu_backward) swiglu_backward;
   decltype(&cuda::low_rank_sum) low_rank_sum;
+  decltype(&cuda::low_rank_dropped_sum) low_rank_dropped_sum;
   decltype(&cuda::low_rank_swiglu_forward) low_rank_swiglu_forward;
   decltype(&cuda::low_rank_swiglu_backward) low_rank_swiglu_backward;
+  decltype(&cuda::drop) drop;
   decltype(&cuda::cross_entropy) cross_entropy;
 };
 

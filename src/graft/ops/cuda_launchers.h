@@ -49,6 +49,23 @@ constexpr int64_t kMostActivatedRank = 32;  // in low_rank_swiglu_*: beyond, add
 void low_rank_sum(Real dtype, void* base, const LowRank& terms, const void* first, const void* second, int64_t rows, int64_t width,
                   void* stream);
 
+/// Products whose entries are dropped before they are added.
+constexpr int kMostDroppedProducts = 3;
+struct DroppedProducts {
+  LowRank terms[kMostDroppedProducts];
+  uint64_t seed[kMostDroppedProducts] = {};
+  uint32_t threshold[kMostDroppedProducts] = {};
+  int count = 0;
+};
+constexpr int64_t kMostDroppedRank = 32;
+
+/// base += Σ drop(narrow·wideᵀ), [rows, width], one rounding; 1 to kMostDroppedProducts products. As low_rank_sum; which entries are kept is
+/// ops::Dropout's rule.
+void low_rank_dropped_sum(Real dtype, void* base, const DroppedProducts& products, int64_t rows, int64_t width, void* stream);
+
+/// output = input where ops::Dropout keeps an entry, else 0, over `count` entries of `size` bytes (2 or 4). output may be input.
+void drop(const void* input, int64_t size, int64_t count, uint64_t seed, uint32_t threshold, void* output, void* stream);
+
 /// swiglu_forward and swiglu_backward of [rows, width] matrices to which low-rank products are added first: gate + gate_terms, and so on,
 /// rounded to `dtype`. As low_rank_sum; results may lie over inputs as above.
 void low_rank_swiglu_forward(Real dtype, const void* gate, const LowRank& gate_terms, const void* up, const LowRank& up_terms, int64_t rows,

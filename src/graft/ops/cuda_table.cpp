@@ -5,9 +5,17 @@ namespace graft::ops {
 const CudaKernels* compiled_cuda_kernels();
 
 const CudaKernels* compiled_cuda_kernels() {
-  static const CudaKernels kernels{&cuda::rms_norm_forward,        &cuda::rms_norm_backward,        &cuda::rotary,
-                                   &cuda::swiglu_forward,          &cuda::swiglu_backward,          &cuda::low_rank_sum,
-                                   &cuda::low_rank_swiglu_forward, &cuda::low_rank_swiglu_backward, &cuda::cross_entropy};
+  static const CudaKernels kernels{&cuda::rms_norm_forward,
+                                   &cuda::rms_norm_backward,
+                                   &cuda::rotary,
+                                   &cuda::swiglu_forward,
+                                   &cuda::swiglu_backward,
+                                   &cuda::low_rank_sum,
+                                   &cuda::low_rank_dropped_sum,
+                                   &cuda::low_rank_swiglu_forward,
+                                   &cuda::low_rank_swiglu_backward,
+                                   &cuda::drop,
+                                   &cuda::cross_entropy};
   return &kernels;
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <string>
 
 #include "graft/base/error.h"
@@ -34,6 +35,24 @@ at::Tensor ids_of(const std::vector<Document>& documents, int64_t rows, int64_t 
   int32_t number = 0;
   for (const auto& document : documents) ids[document.row].narrow(0, document.begin, document.length).fill_(number++);
   return ids;
+}
+
+/// Begins of all documents and runs of padding, and the end of the last row. `documents` lie in order.
+std::vector<int32_t> starts_of(const std::vector<Document>& documents, int64_t rows, int64_t length) {
+  std::vector<int32_t> starts;
+  const auto begin_at = [&](int64_t position) {
+    if (starts.empty() || starts.back() != position) starts.push_back(static_cast<int32_t>(position));
+  };
+  auto document = documents.begin();
+  for (int64_t row = 0; row < rows; ++row) {
+    begin_at(row * length);
+    for (; document != documents.end() && document->row == row; ++document) {
+      begin_at(row * length + document->begin);
+      begin_at(row * length + document->begin + document->length);
+    }
+  }
+  begin_at(rows * length);
+  return starts;
 }
 
 }  // namespace
@@ -73,6 +92,22 @@ at::Tensor Documents::position_ids() const {
     positions[document.row].narrow(0, document.begin, document.length).copy_(at::arange(document.length, at::kLong));
   }
   return positions;
+}
+
+const Documents::Stretches& Documents::stretches(at::Device device) const {
+  if (stretches_.starts.defined() && stretches_.starts.device() == device) return stretches_;
+  if (one_per_row_ && !has_padding_ &&
+      length_ > 0) {  // made on the device: a CUDA graph may record it, and must not remember a host buffer
+    stretches_ = {at::arange(0, (rows_ + 1) * length_, length_, at::TensorOptions(at::kInt).device(device)), length_};
+    return stretches_;
+  }
+  const auto starts = starts_of(list_, rows_, length_);
+  const auto host = at::empty({static_cast<int64_t>(starts.size())}, at::TensorOptions(at::kInt).pinned_memory(device.is_cuda()));
+  std::copy(starts.begin(), starts.end(), host.data_ptr<int32_t>());
+  int64_t longest = 0;
+  for (size_t i = 1; i < starts.size(); ++i) longest = std::max<int64_t>(longest, starts[i] - starts[i - 1]);
+  stretches_ = {host.to(device, /*non_blocking=*/true), longest};
+  return stretches_;
 }
 
 const at::Tensor& Documents::mask(int64_t window, at::Device device) const {

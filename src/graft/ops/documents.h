@@ -14,7 +14,7 @@ struct Document {
 };
 
 /// How a batch [rows, length] is cut into documents; what lies outside of them is padding. Made once per forward on the host, so
-/// that no layer has to ask the device. Not thread-safe (masks are made on first use).
+/// that no layer has to ask the device. Not thread-safe (masks and stretches are made on first use).
 class Documents {
  public:
   /// Every row is one document and nothing is padding.
@@ -31,6 +31,13 @@ class Documents {
   bool has_padding() const { return has_padding_; }
   /// int64 [rows, length], restarting at 0 in each document (0 in padding); undefined when that is 0 … length-1 in every row.
   at::Tensor position_ids() const;
+  /// Where one stretch ends and the next begins, over the rows laid end to end: a stretch is a document or a run of padding. What
+  /// kernels for sequences of mixed length take; kept for the next layer.
+  struct Stretches {
+    at::Tensor starts;    ///< int32 [stretches + 1] on the device, from 0 to rows·length
+    int64_t longest = 0;  ///< positions
+  };
+  const Stretches& stretches(at::Device device) const;
   /// bool [rows or 1, 1, length, length], true = may look; kept for the next layer. `window` 0: no limit.
   /// Padding sees itself only.
   const at::Tensor& mask(int64_t window, at::Device device) const;
@@ -40,6 +47,7 @@ class Documents {
   std::vector<Document> list_;
   bool one_per_row_ = true, has_padding_ = false;
   mutable std::map<int64_t, at::Tensor> masks_;
+  mutable Stretches stretches_;
 };
 
 }  // namespace graft::ops

@@ -9,8 +9,6 @@ namespace {
 
 at::Tensor as_matrix(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
-at::Tensor dropped(const at::Tensor& x, const at::Tensor& mask) { return mask.defined() ? x * mask : x; }
-
 /// scale · (left·right), in one kernel.
 at::Tensor scaled_product(const at::Tensor& left, const at::Tensor& right, double scale) {
   if (scale == 1) return left.mm(right);
@@ -30,10 +28,9 @@ at::Tensor joined(const std::vector<at::Tensor>& narrow) { return narrow.size() 
 LinearGroup::LinearGroup(std::vector<LinearOperand> operands) : operands_(std::move(operands)) {
   for (size_t i = 0; i < operands_.size(); ++i) {
     for (const LoraTerm& term : operands_[i].terms) {
-      const at::Tensor mask = term.dropout_mask.defined() ? as_matrix(term.dropout_mask) : term.dropout_mask;
-      terms_.push_back({i, total_rank_, term.a.size(0), term.scale / term.keep, mask, term.a, term.b});
+      terms_.push_back({i, total_rank_, term.a.size(0), term.scale / term.dropout.keep(), term.dropout, term.a, term.b});
       total_rank_ += term.a.size(0);
-      dropout_ = dropout_ || mask.defined();
+      dropout_ = dropout_ || term.dropout.drops();
       one_scale_ = one_scale_ && terms_.back().scale == terms_.front().scale;
     }
   }
@@ -50,7 +47,7 @@ at::Tensor LinearGroup::narrow(const at::Tensor& x, const at::Tensor& stacked) c
   if (!dropout_ && one_scale_) return scaled_product(x, stacked.t(), terms_.front().scale);
   std::vector<at::Tensor> parts;
   for (const Term& term : terms_)
-    parts.push_back(scaled_product(dropped(x, term.mask), stacked.narrow(0, term.begin, term.rank).t(), term.scale));
+    parts.push_back(scaled_product(drop(x, term.dropout), stacked.narrow(0, term.begin, term.rank).t(), term.scale));
   return at::cat(parts, 1);
 }
 
@@ -209,13 +206,10 @@ at::Tensor LinearGroup::input_gradient(const std::vector<at::Tensor>& gradients,
   if (terms_.empty() || one_sum) return result;
   const at::Tensor& stacked = saved[first + 1];
   if (!dropout_) return result.addmm_(joined(narrow), stacked);
-  for (size_t t = 0; t < terms_.size(); ++t) {
-    const at::Tensor a = stacked.narrow(0, terms_[t].begin, terms_[t].rank);
-    if (terms_[t].mask.defined())
-      result.add_(narrow[t].mm(a).mul_(terms_[t].mask));
-    else
-      result.addmm_(narrow[t], a);
-  }
+  std::vector<DroppedProduct> products;
+  for (size_t t = 0; t < terms_.size(); ++t)
+    products.push_back({narrow[t], stacked.narrow(0, terms_[t].begin, terms_[t].rank).t(), terms_[t].dropout});
+  add_dropped(result, products);
   return result;
 }
 
@@ -239,7 +233,7 @@ std::vector<at::Tensor> LinearGroup::factor_gradients(const std::vector<at::Tens
   for (size_t t = 0; t < terms_.size(); ++t) {
     const Term& term = terms_[t];
     if (wanted[2 * t] && stacked) result[2 * t] = all_a.narrow(0, term.begin, term.rank).to(term.a.scalar_type());
-    if (wanted[2 * t] && !stacked) result[2 * t] = a_gradient(narrow[t], dropped(x.matrix, term.mask), term.a.scalar_type());
+    if (wanted[2 * t] && !stacked) result[2 * t] = a_gradient(narrow[t], drop(x.matrix, term.dropout), term.a.scalar_type());
     if (!wanted[2 * t + 1]) continue;
     const at::Tensor& g = gradients[term.operand];
     const at::Tensor p = saved[first].narrow(1, term.begin, term.rank);

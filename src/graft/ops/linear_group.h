@@ -81,9 +81,9 @@ class LinearGroup : public torch::CustomClassHolder {
   struct Term {
     size_t operand;
     int64_t begin, rank;  ///< its rows in the stacked A
-    double scale;         ///< scale / keep: the mask is applied without its own pass for 1 / keep
-    at::Tensor mask;      ///< bool [T, in] or undefined
-    at::Tensor a, b;      ///< masters
+    double scale;         ///< scale / keep: dropping needs no pass of its own for 1 / keep
+    Dropout dropout;
+    at::Tensor a, b;  ///< masters
   };
   /// The terms as they are multiplied: P of all terms side by side, the stacked A, and every B, in x's dtype.
   struct LowRank {

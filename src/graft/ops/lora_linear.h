@@ -5,20 +5,20 @@
 #include <memory>
 #include <vector>
 
+#include "graft/ops/dropout.h"
 #include "graft/ops/frozen_weight.h"
 
 namespace graft::ops {
 
 /// One low-rank update of a weight W [out, in] (Hu et al. 2021, arXiv:2106.09685): W + scale · B·A.
 struct LoraTerm {
-  at::Tensor a;             ///< [r, in], the master, usually float32
-  at::Tensor b;             ///< [out, r]
-  double scale = 1;         ///< alpha / r, or alpha / sqrt(r), times the adapter's weight
-  at::Tensor dropout_mask;  ///< bool, shape of x, true = kept; undefined = no dropout
-  double keep = 1;          ///< probability of being kept, in (0, 1]
+  at::Tensor a;      ///< [r, in], the master, usually float32
+  at::Tensor b;      ///< [out, r]
+  double scale = 1;  ///< alpha / r, or alpha / sqrt(r), times the adapter's weight
+  Dropout dropout;   ///< of x
 };
 
-/// y = x·Wᵀ + bias + Σ scale · (drop(x)·Aᵀ)·Bᵀ,  drop(x) = x · mask / keep
+/// y = x·Wᵀ + bias + Σ scale · (drop(x)·Aᵀ)·Bᵀ,  drop(x) = x where the term's dropout keeps it, 0 elsewhere, / keep
 ///
 /// x     [..., in], float32 / bfloat16 / float16, any strides, may be empty
 /// bias  [out] in x's dtype, or undefined
@@ -26,7 +26,7 @@ struct LoraTerm {
 ///
 /// The product with W is the one `form` names, bit for bit; the low-rank part is added to it in place. A and B are cast to x's dtype for
 /// the product; their gradients come back in their own dtype. Gradients for x, bias, A and B; never for W.
-/// Saves for backward: x (once, shared with whoever else keeps it), x·Aᵀ per term (r wide), the masks.
+/// Saves for backward: x (once, shared with whoever else keeps it) and x·Aᵀ per term (r wide); what was dropped is computed again.
 /// Deterministic where LibTorch's matrix products are. Not twice differentiable: backward with create_graph is a UsageError.
 at::Tensor lora_linear(const at::Tensor& x, const std::shared_ptr<const FrozenWeight>& weight, const at::Tensor& bias, LinearForm form,
                        const std::vector<LoraTerm>& terms);

@@ -40,4 +40,44 @@ at::Tensor add_up(const LowRankSum& sum, const std::vector<at::Tensor>& addends)
   return base;
 }
 
+namespace {
+
+bool has_dropping_kernel(const at::Tensor& base, const DroppedProduct& product) {
+  const int64_t rank = product.narrow.size(1);
+  return product.dropout.drops() && rank <= cuda::kMostDroppedRank && has_kernels(base, base.size(1), rank) && is_aligned(base);
+}
+
+void add_in_one_pass(at::Tensor& base, const std::vector<DroppedProduct>& products, size_t begin, size_t end) {
+  cuda::DroppedProducts dropped;
+  for (size_t i = begin; i < end; ++i) {
+    const auto& [narrow, wide, dropout] = products[i];
+    const int n = dropped.count++;
+    dropped.terms[n] = terms_of({base, narrow, wide});
+    dropped.seed[n] = dropout.seed();
+    dropped.threshold[n] = dropout.threshold();
+  }
+  const CudaLaunch launch(base);
+  cuda_kernels_for(base)->low_rank_dropped_sum(real_of(base), base.mutable_data_ptr(), dropped, base.size(0), base.size(1),
+                                               launch.stream());
+}
+
+}  // namespace
+
+void add_dropped(at::Tensor& base, const std::vector<DroppedProduct>& products) {
+  for (size_t begin = 0; begin < products.size();) {
+    size_t end = begin;
+    while (end < products.size() && end - begin < cuda::kMostDroppedProducts && has_dropping_kernel(base, products[end])) ++end;
+    if (end > begin) {
+      add_in_one_pass(base, products, begin, end);
+      begin = end;
+      continue;
+    }
+    const auto& [narrow, wide, dropout] = products[begin++];
+    if (dropout.drops())
+      base.add_(drop(narrow.mm(wide.t()), dropout));
+    else
+      base.addmm_(narrow, wide.t());
+  }
+}
+
 }  // namespace graft::ops

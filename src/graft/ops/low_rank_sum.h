@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "graft/ops/cuda_launchers.h"
+#include "graft/ops/dropout.h"
 
 namespace graft::ops {
 
@@ -29,6 +30,15 @@ bool keeps_apart(const at::Tensor& like, int64_t width, int64_t rank);
 /// base + narrow·wideᵀ + Σ addends (of base's shape, dtype and device, contiguous), written over base. In one pass where keeps_apart says
 /// so and there are at most two addends.
 at::Tensor add_up(const LowRankSum& sum, const std::vector<at::Tensor>& addends);
+
+/// base += Σ drop(narrow·wideᵀ), written over base [rows, width]. In one pass for products of up to three terms where the kernels take them
+/// (as keeps_apart).
+struct DroppedProduct {
+  at::Tensor narrow;  ///< [rows, rank], contiguous
+  at::Tensor wide;    ///< [width, rank], any strides
+  Dropout dropout;
+};
+void add_dropped(at::Tensor& base, const std::vector<DroppedProduct>& products);
 
 /// The kernels' form of what is apart; rank 0 when nothing is.
 cuda::LowRank terms_of(const LowRankSum& sum);

@@ -1,4 +1,5 @@
 #include "graft/ops/low_rank_tiles.cuh"
+#include "graft/ops/philox.h"
 
 namespace graft::ops::cuda {
 namespace {
@@ -10,7 +11,7 @@ __global__ void __launch_bounds__(kThreads, Steps == 1 ? 3 : 1)
     sum_kernel(void* base, LowRank terms, const void* first, const void* second, int64_t rows, int64_t width) {
   const bool has_first = first != nullptr, has_second = second != nullptr;
   for_each_tile<T, Steps, 3, 1>({base, first, second}, {terms}, {base, nullptr, nullptr}, rows, width,
-                                [=](Tile<T>(&tile)[3], const Product<T, Steps>(&product)[1], int j) {
+                                [=](Tile<T>(&tile)[3], const Product<T, Steps>(&product)[1], int j, const Place&) {
                                   float sum[4], addend[4];
                                   tile[0].unpack_into(sum, j);
                                   if (has_first) {
@@ -26,7 +27,54 @@ __global__ void __launch_bounds__(kThreads, Steps == 1 ? 3 : 1)
                                 });
 }
 
+/// A lane's eight neighbours of a row are what one call of the generator decides on.
+template <typename T, int Steps, int Count>
+__global__ void __launch_bounds__(kThreads) dropped_sum_kernel(void* base, DroppedProducts dropped, int64_t rows, int64_t width) {
+  LowRank terms[Count];
+#pragma unroll
+  for (int n = 0; n < Count; ++n) terms[n] = dropped.terms[n];
+  RandomWords random[Count][2];
+  for_each_tile<T, Steps, 1, Count>({base}, terms, {base}, rows, width,
+                                    [&](Tile<T>(&tile)[1], const Product<T, Steps>(&product)[Count], int j, const Place& place) {
+                                      float sum[4];
+                                      tile[0].unpack_into(sum, j);
+#pragma unroll
+                                      for (int n = 0; n < Count; ++n) {
+                                        if (j == 0)
+                                          for (int which = 0; which < 2; ++which)
+                                            random[n][which] = philox(dropped.seed[n], static_cast<uint64_t>(place.at[which]) / kItems);
+                                        float part[4] = {};
+                                        product[n].add(part, j);
+                                        for (int i = 0; i < 4; ++i) {
+                                          const uint32_t word = random[n][i / 2].word[j];
+                                          if ((i % 2 == 0 ? word & 0xffffu : word >> 16) < dropped.threshold[n]) sum[i] += part[i];
+                                        }
+                                      }
+                                      tile[0].pack_from(sum, j);
+                                    });
+}
+
+template <typename T, int Steps>
+void launch_dropped(void* base, const DroppedProducts& products, int64_t rows, int64_t width, void* stream) {
+  const auto kernel = products.count == 1   ? dropped_sum_kernel<T, Steps, 1>
+                      : products.count == 2 ? dropped_sum_kernel<T, Steps, 2>
+                                            : dropped_sum_kernel<T, Steps, 3>;
+  kernel<<<blocks(rows, width), kThreads, 0, as_stream(stream)>>>(base, products, rows, width);
+}
+
 }  // namespace
+
+void low_rank_dropped_sum(Real dtype, void* base, const DroppedProducts& products, int64_t rows, int64_t width, void* stream) {
+  if (rows * width == 0) return;
+  int64_t rank = 0;
+  for (int n = 0; n < products.count; ++n) rank = std::max(rank, products.terms[n].rank);
+  check_rank(rank, kMostDroppedRank);
+  dispatch_half(dtype, [&](auto type) {
+    using T = decltype(type);
+    rank <= 16 ? launch_dropped<T, 1>(base, products, rows, width, stream) : launch_dropped<T, 2>(base, products, rows, width, stream);
+  });
+  check_launch("low_rank_dropped_sum");
+}
 
 void low_rank_sum(Real dtype, void* base, const LowRank& terms, const void* first, const void* second, int64_t rows, int64_t width,
                   void* stream) {

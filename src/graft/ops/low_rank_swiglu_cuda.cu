@@ -18,7 +18,7 @@ template <typename T, int Steps>
 __global__ void __launch_bounds__(kThreads, 2)
     forward_kernel(const void* gate, LowRank gate_terms, const void* up, LowRank up_terms, int64_t rows, int64_t width, void* output) {
   for_each_tile<T, Steps, 2, 2>({gate, up}, {gate_terms, up_terms}, {output, nullptr}, rows, width,
-                                [](Tile<T>(&tile)[2], const Product<T, Steps>(&product)[2], int j) {
+                                [](Tile<T>(&tile)[2], const Product<T, Steps>(&product)[2], int j, const Place&) {
                                   float g[4], u[4];
                                   tile[0].unpack_into(g, j);
                                   tile[1].unpack_into(u, j);
@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(kThreads, Steps == 1 ? 2 : 1)
     backward_kernel(const void* gradient, LowRank gradient_terms, const void* gate, LowRank gate_terms, const void* up, LowRank up_terms,
                     int64_t rows, int64_t width, void* gate_gradient, void* up_gradient, void* output) {
   for_each_tile<T, Steps, 3, 3>({gradient, gate, up}, {gradient_terms, gate_terms, up_terms}, {output, gate_gradient, up_gradient}, rows,
-                                width, [](Tile<T>(&tile)[3], const Product<T, Steps>(&product)[3], int j) {
+                                width, [](Tile<T>(&tile)[3], const Product<T, Steps>(&product)[3], int j, const Place&) {
                                   float d[4], g[4], u[4], slope[4], silu[4];
                                   tile[0].unpack_into(d, j);
                                   tile[1].unpack_into(g, j);

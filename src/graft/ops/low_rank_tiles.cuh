@@ -175,8 +175,8 @@ struct Product {
 
 /// The frame of every kernel here. A block's warps lie side by side, so that together they read long pieces of rows, and go down its rows
 /// tile by tile; the next tile's numbers are on their way while this one's are worked on, which is what keeps memory busy. `matrices[0 …
-/// Count)` are read (null: left out); the first `Products` of them have terms; body(tiles, products) works in place, and then tile i goes
-/// to outputs[i] (null: nowhere).
+/// Count)` are read (null: left out); the first `Products` of them have terms; body(tiles, products, mma tile, place) works in place, and
+/// then tile i goes to outputs[i] (null: nowhere).
 template <typename T, int Steps, int Count, int Products, typename Body>
 __device__ inline void for_each_tile(const void* const (&matrices)[Count], const LowRank (&terms)[Products], void* const (&outputs)[Count],
                                      int64_t rows, int64_t width, Body body) {
@@ -207,7 +207,7 @@ __device__ inline void for_each_tile(const void* const (&matrices)[Count], const
 #pragma unroll
     for (int i = 0; i < Products; ++i) product[i].begin_tile(row, lane);
 #pragma unroll
-    for (int j = 0; j < kTiles; ++j) body(tile, product, j);
+    for (int j = 0; j < kTiles; ++j) body(tile, product, j, place);
 #pragma unroll
     for (int i = 0; i < Count; ++i) {
       if (outputs[i] != nullptr) tile[i].write(outputs[i], place);

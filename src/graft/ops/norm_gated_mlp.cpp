@@ -134,10 +134,7 @@ std::vector<at::Tensor> joined(std::vector<at::Tensor> first, const std::vector<
 at::Tensor norm_gated_mlp(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& norm_weight, double epsilon,
                           const GatedMlpParameters& mlp, Pass pass) {
   auto in = norm_weight.requires_grad() ? std::nullopt : look_through({mlp.gate, mlp.up}, x);
-  // The down projection's input is as wide as gate's output; its dropout masks are drawn for that shape.
-  auto shape = x.sizes().vec();
-  shape.back() = mlp.gate.weight.size(0);
-  auto down = in ? look_through({mlp.down}, x.new_empty({1}).expand(shape)) : std::nullopt;
+  auto down = in ? look_through({mlp.down}, x) : std::nullopt;
   if (!down) {
     const auto sum = x + delta;
     const auto normalised = rms_norm(sum, norm_weight, epsilon);

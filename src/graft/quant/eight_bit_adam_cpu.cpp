@@ -5,7 +5,7 @@
 
 #include "graft/ops/parallel.h"
 #include "graft/quant/codebook.h"
-#include "graft/quant/cpu_clones.h"
+#include "graft/base/cpu_clones.h"
 
 namespace graft::quant::cpu {
 namespace {

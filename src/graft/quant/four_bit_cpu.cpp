@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "graft/ops/parallel.h"
-#include "graft/quant/cpu_clones.h"
+#include "graft/base/cpu_clones.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>

@@ -25,7 +25,7 @@ int64_t block_bytes(const MemoryInputs& in) {
   // A GPU's float32 attention takes keys and values repeated for their group (ops/attention.cpp).
   const int64_t key = in.cuda && in.dtype_bytes == 4 ? query : in.key_value_heads * in.head_size;
   const int64_t wide = 2 * in.hidden + 2 * query + 2 * key + 2 * in.intermediate + (in.full ? 2 * in.hidden + in.intermediate : 0);
-  return in.dtype_bytes * (wide + in.ranks_per_layer) + 4 * in.heads + 8 + in.dropout_width;
+  return in.dtype_bytes * (wide + in.ranks_per_layer) + 4 * in.heads + 8;
 }
 
 /// What one block's backward holds besides activations, for one token.

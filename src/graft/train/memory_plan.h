@@ -29,8 +29,6 @@ struct MemoryInputs {
   bool start_kept = false;           ///< the adapter's first values are kept beside it (adapter.init: pissa)
   int64_t ranks_per_layer = 0;       ///< Σ over the adapted Linears of one block of their rank (7 targets of rank 16: 112)
 
-  int64_t dropout_width = 0;  ///< with dropout: Σ of the input widths of one block's adapted Linears (a mask byte each), else 0
-
   // The micro-batch and how it is run.
   int64_t micro_rows = 1, length = 0;
   int64_t micro_batches = 1;    ///< of one optimizer step
@@ -56,9 +54,9 @@ struct MemoryPlan {
 ///   when a
 ///                step has several micro-batches; with one, they arrive while activations leave and do not raise the peak
 ///   optimizer    trainable·8 (two float32 moments; those in 8 bits: 2 + 8/256) + trainable·4 when a float32 master is kept
-///   (trainable_bytes < 4 and full) activations  per kept block, per token: b·(2h + 2q + 2k + 2f) + 4·heads + 8 + b·r + dropout_width:
+///   (trainable_bytes < 4 and full) activations  per kept block, per token: b·(2h + 2q + 2k + 2f) + 4·heads + 8 + b·r:
 ///   input, second residual; query, key, value and
-///                attention output; gate and up; log-sum-exp, reciprocal roots, A's outputs, masks. Full fine-tuning keeps both norms'
+///                attention output; gate and up; log-sum-exp, reciprocal roots, A's outputs. Full fine-tuning keeps both norms'
 ///                outputs and the gated product as well: b·(2h + f) more. A recomputed block keeps its input (b·h).
 ///   loss_chunk   rows·vocabulary·b on a GPU, ·8 on a CPU (logits and probabilities), and three last hidden states: 3·b·h per token
 ///   backward     by how much the first block's backward exceeds the loss: b·(h + max(f, 2h)) per token on a GPU (gradients lie over gate

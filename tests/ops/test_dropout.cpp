@@ -1,0 +1,85 @@
+#include "graft/ops/dropout.h"
+
+#include "graft/ops/low_rank_sum.h"
+#include "ops/support.h"
+#include "support/devices.h"
+
+using namespace graft;
+using namespace graft::testing;
+
+TEST_CASE("philox gives the words of its authors' known-answer tests", "[ops]") {
+  const auto words = [](const ops::RandomWords& r) { return std::vector<uint32_t>(r.word, r.word + 4); };
+  REQUIRE(words(ops::philox(0, 0)) == std::vector<uint32_t>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  const uint64_t ones = ~uint64_t{0};
+  REQUIRE(words(ops::philox(ones, ones, ones)) == std::vector<uint32_t>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+}
+
+TEST_CASE("which entries are dropped is the header's rule, for every dtype, shape and device", "[ops]") {
+  const ops::Dropout dropout(0x1234567890abcdef, 0.7);
+  const auto kept = [&](int64_t i) {
+    const uint32_t word = ops::philox(dropout.seed(), static_cast<uint64_t>(i / 8)).word[i % 8 / 2];
+    return (i % 2 == 0 ? word & 0xffff : word >> 16) < dropout.threshold();
+  };
+  test::for_each_device([&](at::Device device) {
+    for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
+      for (const int64_t count : {1, 7, 8, 1000, 4099}) {
+        auto expected = seeded_normal({count + 1}, dtype, 3);
+        const auto given = expected.to(device);
+        for (const int64_t offset : {0, 1}) {  // 1: not aligned for wide accesses
+          const auto x = expected.narrow(0, offset, count).clone();
+          auto wanted = x.clone();
+          for (int64_t i = 0; i < count; ++i)
+            if (!kept(i)) wanted[i] = 0;
+          INFO(device.str() << " " << dtype << " count " << count << " offset " << offset);
+          REQUIRE(at::equal(ops::drop(given.narrow(0, offset, count), dropout).cpu(), wanted));
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("a dropout keeps its share, and differs by seed", "[ops]") {
+  const auto ones = at::ones({1 << 18}, at::kFloat);
+  for (const double keep : {0.05, 0.5, 0.95}) {
+    const ops::Dropout dropout(7, keep);
+    const double share = ops::drop(ones, dropout).mean().item<double>();
+    REQUIRE(std::abs(share - keep) < 5 * std::sqrt(keep * (1 - keep) / (1 << 18)));  // five deviations
+    REQUIRE(std::abs(dropout.keep() - keep) <= 1.0 / (1 << 17));
+  }
+  // Two seeds agree where both keep or both drop: half of the entries.
+  const auto agree = ops::drop(ones, {1, 0.5}).eq(ops::drop(ones, {2, 0.5})).to(at::kFloat).mean().item<double>();
+  REQUIRE(std::abs(agree - 0.5) < 5 * 0.5 / 512);
+  REQUIRE_FALSE(ops::Dropout().drops());
+  REQUIRE(ops::Dropout(1, 1e-9).keep() > 0);  // never a division by 0
+  REQUIRE(ops::drop(ones, {}).is_same(ones));
+}
+
+TEST_CASE("products are added where they are kept, alone and several at once", "[ops]") {
+  test::for_each_device([](at::Device device) {
+    for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      for (const int64_t rank : {4, 16, 20, 64, 5}) {     // 64 and 5: composed of plain operators everywhere
+        for (const int64_t width : {256, 264, 40, 30}) {  // 30: no multiple of 8
+          for (const size_t count : {1, 2, 3, 5}) {
+            const int64_t rows = 71;
+            const auto base = seeded_normal({rows, width}, dtype, 1);
+            auto expected = base.to(at::kDouble);
+            std::vector<ops::DroppedProduct> products;
+            for (size_t n = 0; n < count; ++n) {
+              const auto narrow = seeded_normal({rows, rank}, dtype, 10 + n), wide = seeded_normal({width, rank}, dtype, 20 + n);
+              // The last of five drops nothing, as an adapter without dropout beside others.
+              const ops::Dropout dropout = n == 4 ? ops::Dropout() : ops::Dropout(30 + n, 0.6);
+              expected += ops::drop(narrow.to(at::kDouble).mm(wide.to(at::kDouble).t()), dropout);
+              const bool along_rank = n % 2 == 0;  // both layouts of the wide side
+              products.push_back({narrow.to(device), along_rank ? wide.to(device) : wide.t().contiguous().to(device).t(), dropout});
+            }
+            auto sum = base.to(device);
+            ops::add_dropped(sum, products);
+            INFO(device.str() << " " << dtype << " rank " << rank << " width " << width << " products " << count);
+            // Each of the sums of up to 5·rank numbers of size one is rounded at most twice a product (product, then sum).
+            require_close(sum.cpu(), expected, rounding(dtype, 2.0 * count * 5 * std::sqrt(static_cast<double>(rank) * count) + 1));
+          }
+        }
+      }
+    }
+  });
+}

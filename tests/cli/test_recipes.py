@@ -26,6 +26,18 @@ def test_an_override_twice_is_an_error(recipe):
     assert run_graft("plan", recipe(), "adapter.rank=3", "adapter.rank=4", check=False).returncode == 78
 
 
+def test_activations_are_offloaded_from_a_gpu_only(recipe):
+    offload = recipe(memory={"checkpointing": "full", "offload_activations": True})
+    for command in ("plan", "train"):
+        refused = run_graft(command, offload, "memory.checkpointing=none", check=False)
+        assert refused.returncode == 78 and f"{offload}:" in refused.stderr and "set memory.checkpointing: full" in refused.stderr
+        on_cpu = run_graft(command, offload, "--device", "cpu", check=False)
+        assert on_cpu.returncode == 78 and "runtime.device is cpu" in on_cpu.stderr
+    without_gpu = dict(os.environ, CUDA_VISIBLE_DEVICES="")
+    process = run_graft("train", offload, check=False, env=without_gpu)
+    assert process.returncode == 78 and "this run has no GPU" in process.stderr
+
+
 def test_a_missing_path_beside_the_recipe_is_pointed_out(recipe, tmp_path):
     (tmp_path / "rows.jsonl").write_text("{}\n")
     process = run_graft("plan", recipe(data={"train": [{"path": "rows.jsonl", "format": "messages"}]}), check=False)

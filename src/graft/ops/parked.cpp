@@ -1,5 +1,6 @@
 #include "graft/ops/parked.h"
 
+#include <ATen/EmptyTensor.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -22,9 +23,10 @@ c10::Stream side_stream(c10::Device device) {
   return Backend(device.type()).getStreamFromGlobalPool(device, /*isHighPriority=*/false);
 }
 
+/// at::empty would have the host fill it with NaN, and wait, under deterministic algorithms.
 at::Tensor pinned_like(const at::Tensor& tensor) {
   try {
-    return at::empty(tensor.sizes(), at::TensorOptions(tensor.scalar_type()).pinned_memory(true));
+    return at::detail::empty_cpu(tensor.sizes(), tensor.scalar_type(), /*pin_memory=*/true);
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     throw InternalError("cannot pin " + format_bytes(static_cast<double>(tensor.nbytes())) +

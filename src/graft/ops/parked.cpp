@@ -26,7 +26,7 @@ c10::Stream side_stream(c10::Device device) {
 /// at::empty would have the host fill it with NaN, and wait, under deterministic algorithms.
 at::Tensor pinned_like(const at::Tensor& tensor) {
   try {
-    return at::detail::empty_cpu(tensor.sizes(), tensor.scalar_type(), /*pin_memory=*/true);
+    return at::Tensor(at::detail::empty_cpu(tensor.sizes(), tensor.scalar_type(), /*pin_memory=*/true));
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     throw InternalError("cannot pin " + format_bytes(static_cast<double>(tensor.nbytes())) +

@@ -24,6 +24,7 @@ void add_bench(CLI::App& root, Invocation& invocation) {
   command->add_option("--quant", options->quant, "how the base is stored: none, nf4 or fp8")->check(CLI::IsMember({"none", "nf4", "fp8"}));
   command->add_option("--recompute", options->recompute, "activations computed again in backward: none, full or auto")
       ->check(CLI::IsMember({"none", "full", "auto"}));
+  command->add_flag("--offload", options->offload, "the inputs of recomputed layers wait in pinned host memory; needs a GPU");
   command->add_option("--adapter-dtype", options->adapter_dtype, "of the trained tensors: fp32 or bf16")
       ->check(CLI::IsMember({"fp32", "bf16"}));
   command->add_option("--dropout", options->dropout, "of the adapter's inputs, in [0, 1)")->check(CLI::Range(0.0, 0.999));

@@ -116,6 +116,25 @@ TEST_CASE("only what applies and is not set is offered", "[app]") {
   for (const auto& name : settings(bench)) CHECK(name.rfind("--", 0) == 0);
 }
 
+TEST_CASE("offloading is offered where all is recomputed and a GPU holds the inputs", "[app]") {
+  auto situation = llama_8b();
+  CHECK_FALSE(offers(situation, "memory.offload_activations"));
+  situation.inputs.recompute_every = 1;
+  const auto remedies = memory_remedies(situation);
+  const auto& offload = remedy(remedies, "memory.offload_activations: true");
+  CHECK(offload.saves == 30 * int64_t{4 * 2048 * 4096 * 2});  // all but two
+  CHECK_THAT(offload.price, Contains("2.00 GiB of pinned host memory"));
+  situation.bench = true;
+  CHECK(offers(situation, "--offload"));
+  situation.phase = MemorySituation::Phase::kEvaluation;
+  CHECK_FALSE(offers(situation, "--offload"));
+  situation.phase = MemorySituation::Phase::kStep;
+  situation.inputs.cuda = false;
+  CHECK_FALSE(offers(situation, "--offload"));
+  situation.inputs.cuda = true, situation.inputs.offload = true;
+  CHECK_FALSE(offers(situation, "--offload"));
+}
+
 TEST_CASE("a phase is helped only by what it holds", "[app]") {
   auto loading = llama_8b();
   loading.phase = MemorySituation::Phase::kLoading;

@@ -89,6 +89,11 @@ TEST_CASE("the nearer setting is taken among those of one size", "[app]") {
   auto asked = query();
   asked.recompute_every = 2;
   CHECK(estimate_time(asked, {short_rows, long_rows, recomputed})->record.recompute_every == 1);
+  auto offloaded = recomputed;
+  offloaded.offload = true;
+  CHECK_FALSE(estimate_time(asked, {offloaded, recomputed})->record.offload);
+  asked.offload = true;
+  CHECK(estimate_time(asked, {recomputed, offloaded})->record.offload);
   asked = query();
   asked.length = 200, asked.micro_tokens = 1024;
   CHECK(estimate_time(asked, {short_rows, long_rows, recomputed})->record.sequence == 256);
@@ -113,6 +118,16 @@ TEST_CASE("the bench file keeps one record a setting and refuses what it is not"
     write_file(path, text);
     CHECK_THROWS_AS(read_bench_file(path), DataError);
   }
+  auto offloaded = record(1'000'000'000, 4);
+  offloaded.offload = true;
+  CHECK_FALSE(offloaded.same_setting(record(1'000'000'000, 4)));
+  auto earlier = to_json(record(1'000'000'000, 4));
+  earlier.erase("offload_activations");  // as versions without offloading wrote it
+  write_file(path, dump_json({{"format", 1}, {"records", {to_json(offloaded), earlier}}}, 2));
+  records = read_bench_file(path);
+  CHECK(records[0].offload);
+  CHECK_FALSE(records[1].offload);
+
   auto zero = record(1'000'000'000, 0);
   write_file(path, dump_json({{"format", 1}, {"records", {to_json(zero)}}}, 2));
   CHECK_THROWS_WITH(read_bench_file(path), Contains("not positive"));

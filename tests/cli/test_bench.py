@@ -25,7 +25,7 @@ def test_a_document_with_every_number(shape):
     found = bench(shape, "--steps", 6, "--warmup", 2)
     assert found["setting"] == {
         "shape": str(shape), "batch": 2, "seq": 32, "rank": 4, "alpha": 8, "targets": "all-linear", "quant": "none", "recompute": "none", "dtype": "bf16",
-        "adapter_dtype": "fp32", "dropout": 0.0, "supervised": 1.0, "documents": 0, "warmup_steps": 2, "steps": 6, "device": "cpu"}
+        "offload_activations": False, "adapter_dtype": "fp32", "dropout": 0.0, "supervised": 1.0, "documents": 0, "warmup_steps": 2, "steps": 6, "device": "cpu"}
     assert 0 < found["step_seconds_p10"] <= found["step_seconds_median"] <= found["step_seconds_p90"]
     assert found["tokens_per_second"] == pytest.approx(64 / found["step_seconds_median"])
     assert found["peak_memory_bytes"] > 1e7 and found["peak_reserved_bytes"] is None  # a CPU has no caching allocator
@@ -98,6 +98,13 @@ def test_what_cannot_be_measured_is_said(shape, arguments, code, text):
     given.update(zip(arguments[::2], arguments[1::2]))
     process = run_graft("bench", "train", "--json", *[word for pair in given.items() for word in pair], check=False)
     assert process.returncode == code and text in process.stderr and process.stdout == "", process.stderr
+
+
+@pytest.mark.parametrize("recompute, text", [("none", "add --recompute full"), ("full", "the device is cpu")])
+def test_what_cannot_be_offloaded_is_said(shape, recompute, text):
+    process = run_graft(
+        "bench", "train", "--shape", shape, "--batch", 1, "--seq", 16, "--rank", 4, "--recompute", recompute, "--offload", "--device", "cpu", check=False)
+    assert process.returncode == 64 and text in process.stderr, process.stderr
 
 
 def test_a_malformed_shape_names_the_file(tmp_path):

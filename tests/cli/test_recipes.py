@@ -1,7 +1,9 @@
 """Wrong recipes end in 78 with the place and the nearest key, and nothing is written."""
+import os
+
 import pytest
 from conftest import BASE
-from graft_cli import ROOT, run_graft
+from graft_cli import ROOT, graft_json, run_graft
 
 
 @pytest.mark.parametrize("change, place", [
@@ -24,6 +26,20 @@ def test_a_wrong_override_is_78_and_names_the_override(recipe):
 
 def test_an_override_twice_is_an_error(recipe):
     assert run_graft("plan", recipe(), "adapter.rank=3", "adapter.rank=4", check=False).returncode == 78
+
+
+def test_activations_are_offloaded_from_a_gpu_only(recipe):
+    offload = recipe(memory={"checkpointing": "full", "offload_activations": True})
+    for command in ("plan", "train"):
+        refused = run_graft(command, offload, "memory.checkpointing=none", check=False)
+        assert refused.returncode == 78 and f"{offload}:" in refused.stderr and "set memory.checkpointing: full" in refused.stderr
+        on_cpu = run_graft(command, offload, "--device", "cpu", check=False)
+        assert on_cpu.returncode == 78 and "runtime.device is cpu" in on_cpu.stderr
+    without_gpu = dict(os.environ, CUDA_VISIBLE_DEVICES="")
+    process = run_graft("train", offload, check=False, env=without_gpu)
+    assert process.returncode == 78 and "this run has no GPU" in process.stderr
+    plan = graft_json("plan", offload, env=without_gpu)
+    assert any("offload_activations needs a GPU" in line for line in plan["warnings"]) and plan["predicted_pinned_host_bytes"] == 0
 
 
 def test_a_missing_path_beside_the_recipe_is_pointed_out(recipe, tmp_path):

@@ -88,13 +88,14 @@ TEST_CASE("generation with a cache equals the whole forward pass, position by po
 }
 
 TEST_CASE("recomputing blocks changes no logit and no gradient by a bit", "[models]") {
-  const auto run = [](int64_t every) {
+  using KeptInputs = models::DecoderImpl::KeptInputs;
+  const auto run = [](int64_t every, KeptInputs inputs) {
     auto decoder = small_decoder();
     for (auto& item : decoder->named_parameters()) {
       if (item.key().find("q_proj") != std::string::npos || item.key().find("down_proj") != std::string::npos)
         item.value().requires_grad_(true);
     }
-    decoder->set_recompute(every);
+    decoder->set_recompute(every, inputs);
     const auto ids = random_ids({2, 9});
     const auto logits = decoder->forward(ids, {{}, at::tensor({0, 0, 0, 0, 1, 1, 1, 1, -1}, at::kInt).expand({2, 9})});
     torch::autograd::backward({logits.logsumexp(-1).sum()}, {});
@@ -104,11 +105,13 @@ TEST_CASE("recomputing blocks changes no logit and no gradient by a bit", "[mode
     }
     return result;
   };
-  const auto plain = run(0);
+  const auto plain = run(0, KeptInputs::kOnDevice);
   for (const int64_t every : {1, 2}) {
-    const auto again = run(every);
-    REQUIRE(again.size() == plain.size());
-    for (size_t i = 0; i < plain.size(); ++i) REQUIRE(at::equal(again[i], plain[i]));
+    for (const auto inputs : {KeptInputs::kOnDevice, KeptInputs::kOnHost}) {
+      const auto again = run(every, inputs);
+      REQUIRE(again.size() == plain.size());
+      for (size_t i = 0; i < plain.size(); ++i) REQUIRE(at::equal(again[i], plain[i]));
+    }
   }
 }
 

@@ -74,6 +74,17 @@ TEST_CASE("the schedule fits the run", "[recipe]") {
   REQUIRE_NOTHROW(parse(kSmallest, {"train.schedule.warmup=5"}));
 }
 
+TEST_CASE("only inputs of recomputed layers are offloaded, and only from a GPU", "[recipe]") {
+  const std::string offload = "memory: {offload_activations: true, checkpointing: ";
+  REQUIRE_THAT(error_of(kSmallest + offload + "none}\n"),
+               Contains("recipe.yaml:8:31: memory.offload_activations keeps the inputs of recomputed layers") &&
+                   Contains("memory.checkpointing: full"));
+  REQUIRE_THAT(error_of(kSmallest + offload + "full}\n", {"runtime.device=cpu"}), Contains("runtime.device is cpu"));
+  for (const char* checkpointing : {"auto", "full", "{every: 2}"})
+    REQUIRE(parse(kSmallest + offload + checkpointing + "}\n").memory.offload_activations);
+  REQUIRE_FALSE(parse(kSmallest).memory.offload_activations);
+}
+
 TEST_CASE("several processes and merged exports are refused in this version", "[recipe]") {
   REQUIRE_THAT(error_of(kSmallest, {"runtime.ranks=2"}), Contains("more than one process is not in this version"));
   REQUIRE_NOTHROW(parse(kSmallest, {"runtime.ranks=1"}));

@@ -147,7 +147,7 @@ TEST_CASE("what graft accepts, the JSON schema accepts", "[recipe]") {
 TEST_CASE("what the table forbids, the JSON schema forbids", "[recipe]") {
   for (const char* line :
        {"adapter: {lora_r: 8}\n", "adapter: {rank: 0}\n", "adapter: {rank: x}\n", "adapter: {rank: 1.5}\n", "adapter: {dropout: 1}\n",
-        "quant: {type: int8}\n", "task: dpo\n", "seed: null\n", "seed: \"4\"\n", "memory: {offload_activations: true}\n",
+        "quant: {type: int8}\n", "task: dpo\n", "seed: null\n", "seed: \"4\"\n", "memory: {offload_activations: 1}\n",
         "log: {every: 0.03}\n", "data2: {}\n", "memory: {checkpointing: {evry: 2}}\n", "export: [{format: gguf}]\n"}) {
     INFO(line);
     REQUIRE_FALSE(schema_accepts(kSmallest + line));

@@ -66,6 +66,36 @@ TEST_CASE("what saves memory is predicted to save it", "[train]") {
   CHECK(plan_memory(full).optimizer == 8030261248 * 6 + 8030261248 / 32);  // a byte each, a maximum of 4 bytes for each of 256
 }
 
+TEST_CASE("offloaded inputs move from the device to pinned host memory, two of them stay", "[train]") {
+  auto in = llama_8b();
+  in.micro_rows = 3, in.recompute_every = 1;
+  const auto kept = plan_memory(in);
+  in.offload = true;
+  const auto offloaded = plan_memory(in);
+  const int64_t input = 3 * 2048 * 4096 * 2;
+  CHECK(kept.activations == 32 * input);
+  CHECK(offloaded.activations == 2 * input);
+  CHECK(kept.total() - offloaded.total() == 30 * input);  // nothing else changes, and the host's part is not the device's
+  CHECK(kept.pinned_host == 0);
+  CHECK(offloaded.pinned_host == 32 * (int64_t{64} << 20));  // 48 MiB are taken as 64
+  in.recompute_every = 20;
+  CHECK(plan_memory(in).pinned_host == int64_t{64} << 20);  // one block
+  in.recompute_every = 0;
+  CHECK(plan_memory(in).pinned_host == 0);
+  auto without = in;
+  without.offload = false;
+  CHECK(plan_memory(in).total() == plan_memory(without).total());
+}
+
+TEST_CASE("offloading lets less be recomputed", "[train]") {
+  auto in = llama_8b();
+  in.micro_rows = 4, in.recompute_every = 2, in.offload = true;
+  const int64_t half_offloaded = plan_memory(in).total();
+  CHECK(fitting_recompute(in, half_offloaded) == 2);
+  in.offload = false;
+  CHECK(fitting_recompute(in, half_offloaded) == 1);
+}
+
 TEST_CASE("the plan is within 5 % of what one H200 measured", "[train]") {
   // graft bench train, LoRA rank 16, fp32 masters: peak of allocated bytes.
   struct Measured {
@@ -118,4 +148,6 @@ TEST_CASE("a CUDA graph is recorded only where its memory fits beside that of ot
   CHECK(graph_tokens(plan, 0, both - 1) == 0);
   CHECK(graph_tokens(plan, 0, both) > 1000000);
   CHECK(graph_tokens(plan, 1, both) == 4096);  // least memory was asked for: small steps only
+  in.recompute_every = 1, in.offload = true;
+  CHECK(graph_tokens(plan_memory(in), 1, both) == 0);
 }

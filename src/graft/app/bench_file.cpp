@@ -20,8 +20,8 @@ constexpr int kFormat = 1;
 constexpr uint64_t kLimit = uint64_t{16} << 20;
 
 auto setting_of(const BenchRecord& r) {
-  return std::tie(r.device, r.dtype, r.quant, r.adapter_dtype, r.parameters, r.batch, r.sequence, r.rank, r.recompute_every, r.dropout,
-                  r.supervised);
+  return std::tie(r.device, r.dtype, r.quant, r.adapter_dtype, r.parameters, r.batch, r.sequence, r.rank, r.recompute_every, r.offload,
+                  r.dropout, r.supervised);
 }
 
 BenchRecord from_json(const Json& json) {
@@ -30,6 +30,7 @@ BenchRecord from_json(const Json& json) {
   json.at("adapter_dtype").get_to(r.adapter_dtype), json.at("date").get_to(r.date);
   json.at("parameters").get_to(r.parameters), json.at("batch").get_to(r.batch), json.at("seq").get_to(r.sequence);
   json.at("rank").get_to(r.rank), json.at("recompute_every").get_to(r.recompute_every);
+  r.offload = json.value("offload_activations", false);  // records of earlier versions have none
   json.at("dropout").get_to(r.dropout), json.at("supervised").get_to(r.supervised);
   json.at("tokens_per_second").get_to(r.tokens_per_second), json.at("flop_per_token").get_to(r.flop_per_token);
   json.at("share_of_gemm").get_to(r.share_of_gemm);
@@ -63,6 +64,7 @@ Json to_json(const BenchRecord& r) {
           {"seq", r.sequence},
           {"rank", r.rank},
           {"recompute_every", r.recompute_every},
+          {"offload_activations", r.offload},
           {"dropout", r.dropout},
           {"supervised", r.supervised},
           {"tokens_per_second", r.tokens_per_second},

@@ -16,6 +16,7 @@ struct BenchRecord {
   std::string dtype, quant;   ///< fp32 | bf16 | fp16; none | nf4
   std::string adapter_dtype;  ///< fp32 | bf16
   int64_t parameters = 0, batch = 0, sequence = 0, rank = 0, recompute_every = 0;
+  bool offload = false;  ///< recomputed blocks' inputs in host memory
   double dropout = 0, supervised = 1;
   double tokens_per_second = 0;
   double flop_per_token = 0;  ///< with weights and in attention (step_flop.h)

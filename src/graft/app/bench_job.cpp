@@ -60,6 +60,9 @@ void check_bench(const BenchOptions& options, const models::DecoderOptions& shap
   if (options.sequence > shape.max_positions)
     throw UsageError("--seq " + std::to_string(options.sequence) + " is more than the " + std::to_string(shape.max_positions) +
                      " positions of --shape " + options.shape);
+  if (options.offload && options.recompute == "none")
+    throw UsageError("--offload keeps the inputs of recomputed layers in host memory, and --recompute none recomputes none")
+        .hint("add --recompute full");
   if (options.profile.empty()) return;
   if (options.warmup + options.steps < 2)
     throw UsageError("--profile needs a step before the one it records").hint("use --steps 2, or --warmup 1");
@@ -83,6 +86,7 @@ Json setting_json(const BenchOptions& options, const std::string& dtype, at::Dev
           {"targets", "all-linear"},
           {"quant", options.quant},
           {"recompute", options.recompute},
+          {"offload_activations", options.offload},
           {"dtype", dtype},
           {"adapter_dtype", options.adapter_dtype},
           {"dropout", options.dropout},
@@ -124,7 +128,8 @@ Json measure(Bench* bench) {
   const auto& [options, shape, device, dtype, room, situation] = *bench;
   const auto& memory = situation.inputs;
   auto decoder = make_bench_base(shape, options, device, bench->type());
-  decoder->set_recompute(memory.recompute_every);
+  using KeptInputs = models::DecoderImpl::KeptInputs;
+  decoder->set_recompute(memory.recompute_every, memory.offload ? KeptInputs::kOnHost : KeptInputs::kOnDevice);
   auto adapters = attach_bench_adapter(decoder, options);
   const auto batches = bench_batches(options, shape.vocabulary_size);
 
@@ -151,6 +156,7 @@ Json measure(Bench* bench) {
           {"tokens_per_second", tokens_per_second},
           {"peak_memory_bytes", peak},
           {"predicted_peak_memory_bytes", train::plan_memory(memory).total()},
+          {"predicted_pinned_host_bytes", train::plan_memory(memory).pinned_host},
           {"recompute_every", memory.recompute_every},
           {"peak_reserved_bytes", reserved > 0 ? Json(reserved) : Json()},
           {"start_to_first_step_seconds", times->first_step_ended()},
@@ -171,7 +177,7 @@ BenchRecord record_of(const Bench& bench, const Json& document) {
   record.dtype = bench.dtype, record.quant = options.quant, record.adapter_dtype = options.adapter_dtype;
   record.parameters = models::parameter_count(bench.shape);
   record.batch = options.batch, record.sequence = options.sequence, record.rank = options.rank;
-  record.recompute_every = recompute;
+  record.recompute_every = recompute, record.offload = bench.situation.inputs.offload && recompute > 0;
   record.dropout = options.dropout, record.supervised = options.supervised;
   record.tokens_per_second = document.at("tokens_per_second").get<double>();
   record.flop_per_token =
@@ -199,12 +205,16 @@ int run_bench_train_job(const JobRequest& request) {
   const auto shape = bench_shape(request.bench.shape);
   check_bench(request.bench, shape);
   const at::Device device = resolve_device(request.common.device);
+  if (request.bench.offload && device.is_cpu())
+    throw UsageError("--offload moves activations from a GPU to host memory, and the device is cpu").hint("leave --offload out");
   const std::string dtype = request.common.dtype.empty() ? "bf16" : request.common.dtype;
   Bench bench{request.bench, shape, device, dtype, memory_for_run(device), {}};
   bench.situation.device = device.str();
   bench.situation.room = bench.room;
   bench.situation.inputs = bench_memory(shape, request.bench, device, bench.type(), bench.room);
   bench.situation.bench = true;
+  if (request.bench.offload && bench.situation.inputs.recompute_every == 0)
+    log::warning("--offload has no effect: --recompute auto recomputes nothing here");
   return with_memory_advice(bench.situation, [&] {
     const Json document = measure(&bench);
     // A profiled step is slower, and packed rows take as long as their documents make them.

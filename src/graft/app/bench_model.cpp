@@ -121,6 +121,7 @@ train::MemoryInputs bench_memory(const models::DecoderOptions& shape, const Benc
   in.ranks_per_layer /= std::max<int64_t>(shape.layers, 1);
   in.micro_rows = options.batch, in.length = options.sequence;
   in.cuda = device.is_cuda();
+  in.offload = options.offload;
   in.recompute_every = options.recompute == "full" ? 1 : options.recompute == "none" ? 0 : train::fitting_recompute(in, room);
   return in;
 }

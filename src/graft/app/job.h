@@ -20,6 +20,7 @@ struct BenchOptions {
   int64_t batch = 1, sequence = 1024, rank = 16;
   std::string quant = "none";      ///< none | nf4 | fp8
   std::string recompute = "none";  ///< none | full | auto
+  bool offload = false;            ///< the inputs of recomputed blocks wait in host memory
   std::string adapter_dtype = "fp32";
   double dropout = 0;
   double supervised = 1;  ///< share of a row's tokens that carry loss, at its end

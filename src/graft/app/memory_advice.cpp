@@ -17,6 +17,8 @@ constexpr size_t kRemedies = 3, kParts = 4;
 constexpr double kLeastShare = 0.02;
 /// A prediction that was too small by this much is taken to be why it failed, when the plan alone does not show it.
 constexpr double kUnforeseen = 0.05;
+/// Copies over PCIe beside the arithmetic: nothing for large models, more for small ones.
+constexpr double kOffloadCost = 0.03;
 /// What a change of the run's result counts like in the ranking: number formats least, then what is trained, then shorter texts.
 constexpr double kFormatCost = 0.10, kMethodCost = 0.35, kLengthCost = 0.45;
 
@@ -89,6 +91,16 @@ void add_recompute(const MemoryInputs& in, Remedies* remedies) {
   all.recompute_every = 1;
   remedies->add("memory.checkpointing: full", "--recompute full", 1 - step_work(in) / step_work(all),
                 [](MemoryInputs& changed) { changed.recompute_every = 1; });
+}
+
+void add_offload(const MemoryInputs& in, Remedies* remedies) {
+  if (!in.cuda || in.offload || in.recompute_every != 1) return;
+  MemoryInputs offloaded = in;
+  offloaded.offload = true;
+  const auto host = static_cast<double>(train::plan_memory(offloaded).pinned_host);
+  remedies->add("memory.offload_activations: true", "--offload", kOffloadCost,
+                "takes " + format_bytes(host) + " of pinned host memory, and little speed where the copies hide behind the arithmetic",
+                [](MemoryInputs& changed) { changed.offload = true; });
 }
 
 void add_micro_batch(const MemoryInputs& in, Remedies* remedies) {
@@ -178,7 +190,10 @@ std::vector<std::pair<std::string, int64_t>> parts_in_phase(const MemorySituatio
 
 std::vector<MemoryRemedy> memory_remedies(const MemorySituation& situation) {
   Remedies remedies(situation);
-  if (situation.phase != Phase::kEvaluation) add_recompute(situation.inputs, &remedies);
+  if (situation.phase != Phase::kEvaluation) {
+    add_recompute(situation.inputs, &remedies);
+    add_offload(situation.inputs, &remedies);
+  }
   for (const auto& add : {add_micro_batch, add_four_bits, add_formats, add_method, add_length}) add(situation.inputs, &remedies);
   return remedies.ranked();
 }

@@ -35,9 +35,9 @@ std::vector<std::pair<std::string, int64_t>> parts_in_phase(const MemorySituatio
 /// What applies, is not set already and saves a fiftieth of the phase's peak or more. Those that are enough come first, the cheapest of
 /// them at the front; then the others by what they save.
 ///
-/// Speed that goes: recomputing, by its matrix products (2 of 4 operations a weight again, of 6 when all weights are trained); 4 bits,
-/// 160 / T on a GPU, T tokens of a micro-batch (decoding a weight takes as long as 160 tokens' products) and a fifth on a CPU;
-/// half a micro-batch, the same for a 4-bit base and 60 / T for what the GPU idles.
+/// Speed that goes: recomputing, by its matrix products (2 of 4 operations a weight again, of 6 when all weights are trained); offloading
+/// counts as 3 %, for copies that do not quite hide; 4 bits, 160 / T on a GPU, T tokens of a micro-batch (decoding a weight takes as long
+/// as 160 tokens' products) and a fifth on a CPU; half a micro-batch, the same for a 4-bit base and 60 / T for what the GPU idles.
 std::vector<MemoryRemedy> memory_remedies(const MemorySituation& situation);
 
 /// The whole message: the phase, the predicted peak with its largest parts beside what was free, and the best three remedies. `reported` is

@@ -59,6 +59,7 @@ train::MemoryInputs memory_inputs(const recipe::Recipe& recipe, const RunData& d
   in.length = recipe.data.packing == "none" ? std::min(data.max_length, data.train->statistics().longest) : data.max_length;
   in.micro_batches = std::max<int64_t>(1, recipe.batch.sequences_per_step.value_or(1) / std::max<int64_t>(1, recipe.batch.micro_sequences));
   in.loss_chunk_rows = recipe.memory.loss_chunk.value_or(0);
+  in.offload = recipe.memory.offload_activations && cuda;
   in.cuda = cuda;
   return in;
 }
@@ -78,6 +79,14 @@ int64_t chosen_recompute(const recipe::Recipe& recipe, train::MemoryInputs input
       "this estimate recomputes nothing, with full recompute it is " +
       format_bytes(static_cast<double>(train::plan_memory(inputs).total())));
   return 0;
+}
+
+void warn_of_offload(const recipe::Recipe& recipe, const train::MemoryInputs& inputs, std::vector<std::string>* warnings) {
+  if (!recipe.memory.offload_activations) return;
+  if (!inputs.cuda)
+    warnings->push_back("memory.offload_activations needs a GPU, and this machine has none: training would refuse it here");
+  else if (inputs.recompute_every == 0)
+    warnings->push_back("memory.offload_activations has no effect: memory.checkpointing: auto recomputes nothing here");
 }
 
 std::string percent(double share) {
@@ -140,9 +149,17 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
     plan.warnings.push_back("less than 1 % of the tokens carry loss: is data.train_on what you mean? `graft data inspect` shows them");
   auto inputs = memory_inputs(recipe, data, plan, ranks, cuda);
   plan.recompute_every = inputs.recompute_every = chosen_recompute(recipe, inputs, recipe.memory.budget.value_or(memory), &plan.warnings);
+  warn_of_offload(recipe, inputs, &plan.warnings);
   plan.memory_inputs = inputs;
   plan.memory = train::plan_memory(inputs);
   return plan;
+}
+
+void check_offload(const recipe::Recipe& recipe, bool cuda) {
+  if (!recipe.memory.offload_activations || cuda) return;
+  throw RecipeError("memory.offload_activations moves activations from a GPU to host memory, and this run has no GPU")
+      .at(recipe.place_of("memory.offload_activations"))
+      .hint("take memory.offload_activations out, or run on a GPU");
 }
 
 void check_budget(const recipe::Recipe& recipe, const PlanReport& plan) {
@@ -150,14 +167,18 @@ void check_budget(const recipe::Recipe& recipe, const PlanReport& plan) {
   throw RecipeError("the predicted peak memory, " + format_bytes(static_cast<double>(plan.memory.total())) + ", is above memory.budget, " +
                     format_bytes(static_cast<double>(*recipe.memory.budget)))
       .at(recipe.place_of("memory.budget"))
-      .hint("set memory.checkpointing: full, or lower batch.micro_sequences, model.max_length or adapter.rank");
+      .hint(
+          "set memory.checkpointing: full and memory.offload_activations: true, or lower batch.micro_sequences, model.max_length or "
+          "adapter.rank");
 }
 
 Json predicted_json(const PlanReport& plan) {
   Json parts;
   for (const auto& [name, bytes] : plan.memory.parts()) parts[name] = bytes;
-  return {
-      {"predicted_peak_memory_bytes", plan.memory.total()}, {"predicted_memory_parts", parts}, {"recompute_every", plan.recompute_every}};
+  return {{"predicted_peak_memory_bytes", plan.memory.total()},
+          {"predicted_memory_parts", parts},
+          {"predicted_pinned_host_bytes", plan.memory.pinned_host},
+          {"recompute_every", plan.recompute_every}};
 }
 
 Json plan_json(const recipe::Recipe& recipe, const PlanReport& plan) {
@@ -199,6 +220,8 @@ std::string plan_text(const recipe::Recipe& recipe, const PlanReport& plan) {
   text += "memory      " + format_bytes(static_cast<double>(plan.memory.total())) + " predicted peak:";
   for (const auto& [name, bytes] : plan.memory.parts()) text += " " + name + " " + format_bytes(static_cast<double>(bytes)) + ",";
   text.back() = '\n';
+  if (plan.memory.pinned_host > 0)
+    text += "host        " + format_bytes(static_cast<double>(plan.memory.pinned_host)) + " of pinned memory for offloaded activations\n";
   text += "time        " + (plan.time ? time_text(*plan.time) : plan.time_missing) + "\n";
   for (const auto& warning : plan.warnings) text += "warning     " + warning + "\n";
   return text;

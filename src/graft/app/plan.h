@@ -41,10 +41,14 @@ struct PlanReport {
 /// memory.budget goes before it; 0 when neither is known: then the plan is the one without recompute and says so.
 PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cuda, int64_t memory = 0);
 
+/// RecipeError for memory.offload_activations in a run that has no GPU to take them from; make_plan only warns.
+void check_offload(const recipe::Recipe& recipe, bool cuda);
+
 /// RecipeError when the predicted peak is above memory.budget.
 void check_budget(const recipe::Recipe& recipe, const PlanReport& plan);
 
-/// predicted_peak_memory_bytes, predicted_memory_parts and recompute_every: what report.json keeps beside the measured peak.
+/// predicted_peak_memory_bytes, predicted_memory_parts, predicted_pinned_host_bytes (of offloaded activations) and recompute_every: what
+/// report.json keeps beside the measured peak.
 Json predicted_json(const PlanReport& plan);
 
 /// `plan --json`: everything, with the resolved recipe as YAML text.

@@ -15,9 +15,10 @@ double ratio(double a, double b) { return std::abs(std::log2(std::max(a, 1.0) / 
 
 double distance(const TimeQuery& query, const BenchRecord& record) {
   const double recompute = (query.recompute_every > 0) == (record.recompute_every > 0) ? 0 : 0.5;
+  const double offload = query.offload == record.offload ? 0 : 0.25;
   return 2 * ratio(static_cast<double>(query.parameters), static_cast<double>(record.parameters)) +
          ratio(static_cast<double>(query.micro_tokens), static_cast<double>(record.batch * record.sequence)) +
-         ratio(query.length, static_cast<double>(record.sequence)) + recompute;
+         ratio(query.length, static_cast<double>(record.sequence)) + recompute + offload;
 }
 
 /// nf4 and fp4 cost the same.
@@ -39,7 +40,8 @@ std::string bench_command(const recipe::Recipe& recipe, const PlanReport& plan) 
   const std::string quant = quant_of(recipe);
   return "graft bench train --shape " + recipe.model.path + " --batch " + std::to_string(recipe.batch.micro_sequences) + " --seq " +
          std::to_string(plan.max_length) + " --rank " + std::to_string(recipe.adapter.rank) + (quant == "none" ? "" : " --quant " + quant) +
-         (plan.recompute_every > 0 ? " --recompute full" : "") + (recipe.model.dtype == "bf16" ? "" : " --dtype " + recipe.model.dtype) +
+         (plan.recompute_every > 0 ? " --recompute full" : "") + (plan.memory.pinned_host > 0 ? " --offload" : "") +
+         (recipe.model.dtype == "bf16" ? "" : " --dtype " + recipe.model.dtype) +
          (recipe.runtime.device == "auto" ? "" : " --device " + recipe.runtime.device);
 }
 
@@ -53,7 +55,7 @@ TimeQuery time_query(const recipe::Recipe& recipe, const RunData& data, const Pl
   query.dtype = recipe.model.dtype;
   query.quant = quant_of(recipe);
   query.parameters = plan.total_parameters;
-  query.recompute_every = plan.recompute_every;
+  query.recompute_every = plan.recompute_every, query.offload = plan.memory.pinned_host > 0;
   query.length = mean_sample(plan);
   query.micro_tokens = static_cast<int64_t>(static_cast<double>(plan.memory_inputs.micro_rows) *
                                             (packed ? static_cast<double>(plan.max_length) : query.length));

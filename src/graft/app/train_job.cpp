@@ -93,7 +93,10 @@ void banner(const recipe::Recipe& recipe, const RunData& data, const PlanReport&
             format_count(plan.steps) + " steps; predicted peak memory " + format_bytes(static_cast<double>(plan.memory.total())) +
             (plan.recompute_every == 0   ? ", nothing recomputed"
              : plan.recompute_every == 1 ? ", every block recomputed"
-                                         : ", one block in " + std::to_string(plan.recompute_every) + " recomputed"));
+                                         : ", one block in " + std::to_string(plan.recompute_every) + " recomputed") +
+            (plan.memory.pinned_host == 0
+                 ? ""
+                 : ", " + format_bytes(static_cast<double>(plan.memory.pinned_host)) + " of activations in pinned host memory"));
 }
 
 /// What is settled before anything is loaded.
@@ -156,6 +159,7 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   const RunData data = load_run_data(recipe);
   recipe.data.template_date = template_date(recipe.data.template_date);
   const at::Device device = resolve_device(recipe.runtime.device);
+  check_offload(recipe, device.is_cuda());
   const int64_t memory = memory_for_run(device);
   const PlanReport plan = make_plan(recipe, data, device.is_cuda(), memory);
   check_budget(recipe, plan);

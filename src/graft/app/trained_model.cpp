@@ -110,7 +110,8 @@ std::unique_ptr<TrainedModel> TrainedModel::make(const recipe::Recipe& recipe, c
   model->packed_ = PackedCache::open(recipe, model->base_fingerprint_);
   model->decoder_ = load_decoder(recipe, device, model->packed_);
   if (recipe.adapter.init == "pissa") model->finish();  // it writes over the quantized weights
-  model->decoder_->set_recompute(recompute_every);
+  using KeptInputs = models::DecoderImpl::KeptInputs;
+  model->decoder_->set_recompute(recompute_every, recipe.memory.offload_activations ? KeptInputs::kOnHost : KeptInputs::kOnDevice);
   if (recipe.adapter.type == "full") {
     for (const auto& [name, parameter] : all_parameters(*model->decoder_)) parameter.set_requires_grad(true);
   } else {

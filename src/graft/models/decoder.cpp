@@ -69,11 +69,13 @@ RopeFrequencies DecoderImpl::frequencies(int64_t longest, at::Device device) con
 at::Tensor DecoderImpl::hidden_states(const at::Tensor& ids, const Positions& positions, KeyValueCache* cache) {
   const auto shared = context(ids, positions, cache);
   auto hidden = model_->embed_tokens->forward(ids);
+  ops::ParkedChain parked;
+  auto* const chain = kept_inputs_ == KeptInputs::kOnHost ? &parked : nullptr;
   for (int64_t index = 0; index < options_.layers; ++index) {
     const auto layer = model_->layers->ptr<DecoderLayerImpl>(static_cast<size_t>(index));
     if (recompute_every_ > 0 && cache == nullptr && (index + 1) % recompute_every_ == 0) {
-      hidden =
-          ops::recompute([layer, shared](const at::Tensor& input, ops::Pass pass) { return layer->forward(input, *shared, pass); }, hidden);
+      hidden = ops::recompute([layer, shared](const at::Tensor& input, ops::Pass pass) { return layer->forward(input, *shared, pass); },
+                              hidden, chain);
     } else {
       hidden = layer->forward(hidden, *shared);
     }

@@ -50,8 +50,13 @@ class DecoderImpl : public torch::nn::Module {
   at::Device device() const { return model_->norm->weight.device(); }
   at::ScalarType dtype() const { return model_->norm->weight.scalar_type(); }
 
-  /// Recompute every `every`-th block in backward instead of keeping its activations; 0 = none, 1 = all.
-  void set_recompute(int64_t every) { recompute_every_ = every; }
+  /// Recompute every `every`-th block in backward instead of keeping its activations; 0 = none, 1 = all. Their inputs wait on the device,
+  /// or in pinned host memory (ops/parked.h).
+  enum class KeptInputs { kOnDevice, kOnHost };
+  void set_recompute(int64_t every, KeptInputs inputs = KeptInputs::kOnDevice) {
+    recompute_every_ = every;
+    kept_inputs_ = inputs;
+  }
 
  private:
   std::shared_ptr<const ForwardContext> context(const at::Tensor& ids, const Positions& positions, KeyValueCache* cache) const;
@@ -64,6 +69,7 @@ class DecoderImpl : public torch::nn::Module {
   DecoderBody model_;
   torch::nn::Linear lm_head_{nullptr};
   int64_t recompute_every_ = 0;
+  KeptInputs kept_inputs_ = KeptInputs::kOnDevice;
 };
 TORCH_MODULE(Decoder);
 

@@ -38,23 +38,28 @@ struct Rerun : torch::CustomClassHolder {
   Block block;
   std::vector<RecomputeRestore> contexts;
   std::vector<at::Tensor> kept;
+  std::shared_ptr<Parked> parked_input;  ///< null: the input is among the node's saved variables
   bool input_needs_gradient = false;
 };
 
 struct Recompute : torch::autograd::Function<Recompute> {
   /// `anchor` requires a gradient: without it the output of a block with a frozen input would be cut off from the parameters inside.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& anchor,
-                            const c10::intrusive_ptr<Rerun>& rerun) {
+                            const c10::intrusive_ptr<Rerun>& rerun, ParkedChain* chain) {
     rerun->input_needs_gradient = input.requires_grad();
     rerun->contexts = capture_contexts();
-    context->save_for_backward({input});
+    if (chain != nullptr)
+      rerun->parked_input = chain->park(input);
+    else
+      context->save_for_backward({input});
     context->saved_data["rerun"] = c10::IValue::make_capsule(rerun);
     return rerun->block(input, {false, &rerun->kept});  // apply() has switched gradients off
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto rerun = c10::static_intrusive_pointer_cast<Rerun>(context->saved_data["rerun"].toCapsule());
-    auto input = context->get_saved_variables()[0].detach();
+    const auto saved = context->get_saved_variables();  // also what refuses a second backward through a graph that was not retained
+    auto input = (rerun->parked_input ? rerun->parked_input->fetch() : saved[0]).detach();
     input.requires_grad_(rerun->input_needs_gradient);
     at::Tensor output;
     {
@@ -64,18 +69,18 @@ struct Recompute : torch::autograd::Function<Recompute> {
       output = rerun->block(input, {true, &rerun->kept});
     }
     if (output.requires_grad()) torch::autograd::backward({output}, {gradients[0]});
-    return {input.grad(), at::Tensor(), at::Tensor()};
+    return {input.grad(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor recompute(Block block, const at::Tensor& input) {
+at::Tensor recompute(Block block, const at::Tensor& input, ParkedChain* chain) {
   if (!at::GradMode::is_enabled()) return block(input, {});
   auto rerun = c10::make_intrusive<Rerun>();
   rerun->block = std::move(block);
   const auto anchor = at::empty({0}, input.options()).requires_grad_(true);
-  return Recompute::apply(input, anchor, rerun);
+  return Recompute::apply(input, anchor, rerun, chain);
 }
 
 void register_recompute_context(std::function<RecomputeRestore()> capture) {

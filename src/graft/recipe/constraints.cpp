@@ -122,6 +122,12 @@ const std::vector<Rule>& rules() {
          return warmup.unit == Frequency::Unit::kSteps && r.train.steps && warmup.value > static_cast<double>(*r.train.steps);
        },
        "train.schedule.warmup is longer than the run", "shorten it, or write it as a share: 3%"},
+      {"memory.offload_activations", [](const Recipe& r) { return r.memory.offload_activations && r.memory.checkpointing == "none"; },
+       "memory.offload_activations keeps the inputs of recomputed layers in host memory, and memory.checkpointing: none recomputes none",
+       "set memory.checkpointing: full (or auto), or take memory.offload_activations out"},
+      {"memory.offload_activations", [](const Recipe& r) { return r.memory.offload_activations && r.runtime.device == "cpu"; },
+       "memory.offload_activations moves activations from a GPU to host memory, and runtime.device is cpu: they are there already",
+       "take memory.offload_activations out, or run on a GPU"},
       {"runtime.ranks", [](const Recipe& r) { return r.runtime.ranks.value_or(1) > 1; },
        "more than one process is not in this version of graft", "leave runtime.ranks at auto or 1"},
       {"export",

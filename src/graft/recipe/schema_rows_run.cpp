@@ -16,8 +16,9 @@ std::vector<Key> rows_of_the_run() {
           .range(1, 100000)
           .other_form(),
       Key("memory.offload_activations", Kind::kBool, at<&Recipe::memory, &MemorySection::offload_activations>,
-          "Keep activations in host memory.")
-          .not_yet({"true"}),
+          "true: what recomputed layers keep for backward, their inputs, waits in pinned host memory instead of on the GPU. The result "
+          "is the same, bit for bit.")
+          .also({"activation_offloading", "enable_activation_offloading"}),
       Key("memory.loss_chunk", Kind::kCount, at<&Recipe::memory, &MemorySection::loss_chunk>,
           "Tokens per piece of the output head; the whole logits tensor is never built.")
           .nullable("auto")

@@ -1,12 +1,15 @@
 #include "graft/train/memory_plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 namespace graft::train {
 namespace {
 
 constexpr int64_t kMebibyte = int64_t{1} << 20;
+/// As ops::ParkedChain.
+constexpr int64_t kParkedOnDevice = 2;
 
 /// As ops::linear_cross_entropy chooses.
 int64_t chunk_rows(const MemoryInputs& in) {
@@ -18,6 +21,9 @@ int64_t chunk_rows(const MemoryInputs& in) {
 }
 
 int64_t recomputed_blocks(const MemoryInputs& in) { return in.recompute_every > 0 ? in.layers / in.recompute_every : 0; }
+
+/// What LibTorch's allocator of pinned memory takes for so many bytes.
+int64_t pinned(int64_t bytes) { return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(bytes, 1)))); }
 
 /// One block's activations for one token.
 int64_t block_bytes(const MemoryInputs& in) {
@@ -54,7 +60,9 @@ MemoryPlan plan_memory(const MemoryInputs& in) {
   plan.optimizer = (in.trainable_parameters - eight_bit) * 2 * moment_bytes + eight_bit * 2 + eight_bit * 8 / 256 +
                    (narrow && in.full ? in.trainable_parameters * 4 : 0);
   const int64_t tokens = in.micro_rows * in.length, recomputed = recomputed_blocks(in);
-  plan.activations = tokens * ((in.layers - recomputed) * block_bytes(in) + recomputed * in.dtype_bytes * in.hidden);
+  const int64_t inputs_on_device = in.offload ? std::min(recomputed, kParkedOnDevice) : recomputed;
+  plan.activations = tokens * ((in.layers - recomputed) * block_bytes(in) + inputs_on_device * in.dtype_bytes * in.hidden);
+  if (in.offload) plan.pinned_host = recomputed * pinned(tokens * in.dtype_bytes * in.hidden);
   plan.loss_chunk = chunk_rows(in) * in.vocabulary * (in.cuda ? in.dtype_bytes : 8) + 3 * tokens * in.dtype_bytes * in.hidden;
   const int64_t backward = tokens * (in_flight_bytes(in) + (recomputed > 0 ? block_bytes(in) : 0)) + in.decoded_bytes;
   plan.backward = std::max<int64_t>(backward - plan.loss_chunk, 0);
@@ -71,7 +79,7 @@ int64_t fitting_recompute(MemoryInputs inputs, int64_t budget) {
 }
 
 int64_t graph_tokens(const MemoryPlan& plan, int64_t recompute_every, int64_t memory) {
-  if (plan.total() + plan.activations + plan.loss_chunk + plan.backward > memory) return 0;
+  if (plan.pinned_host > 0 || plan.total() + plan.activations + plan.loss_chunk + plan.backward > memory) return 0;
   return recompute_every == 0 ? std::numeric_limits<int64_t>::max() : 4096;
 }
 

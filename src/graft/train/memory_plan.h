@@ -33,6 +33,7 @@ struct MemoryInputs {
   int64_t micro_rows = 1, length = 0;
   int64_t micro_batches = 1;    ///< of one optimizer step
   int64_t recompute_every = 0;  ///< 0: keep all activations; n: recompute every n-th block
+  bool offload = false;         ///< the inputs of recomputed blocks wait in pinned host memory
   int64_t loss_chunk_rows = 0;  ///< 0: as ops::linear_cross_entropy chooses
   bool cuda = false;
 };
@@ -40,6 +41,7 @@ struct MemoryInputs {
 /// Predicted peak, bytes, by what it is spent on.
 struct MemoryPlan {
   int64_t weights = 0, adapter = 0, gradients = 0, optimizer = 0, activations = 0, loss_chunk = 0, backward = 0, runtime = 0;
+  int64_t pinned_host = 0;  ///< of host memory, beside what the device holds: not in total()
   int64_t total() const { return weights + adapter + gradients + optimizer + activations + loss_chunk + backward + runtime; }
   /// (name, bytes) in a fixed order, for `plan --json`'s parts.
   std::vector<std::pair<std::string, int64_t>> parts() const;
@@ -56,8 +58,14 @@ struct MemoryPlan {
 ///   optimizer    trainable·8 (two float32 moments; those in 8 bits: 2 + 8/256) + trainable·4 when a float32 master is kept
 ///   (trainable_bytes < 4 and full) activations  per kept block, per token: b·(2h + 2q + 2k + 2f) + 4·heads + 8 + b·r:
 ///   input, second residual; query, key, value and
+<<<<<<< HEAD
 ///                attention output; gate and up; log-sum-exp, reciprocal roots, A's outputs. Full fine-tuning keeps both norms'
 ///                outputs and the gated product as well: b·(2h + f) more. A recomputed block keeps its input (b·h).
+=======
+///                attention output; gate and up; log-sum-exp, reciprocal roots, A's outputs, masks. Full fine-tuning keeps both norms'
+///                outputs and the gated product as well: b·(2h + f) more. A recomputed block keeps its input (b·h); with offload two of
+///                them are on the device, and all in pinned_host, each rounded up to a power of two as LibTorch's allocator does
+>>>>>>> offload
 ///   loss_chunk   rows·vocabulary·b on a GPU, ·8 on a CPU (logits and probabilities), and three last hidden states: 3·b·h per token
 ///   backward     by how much the first block's backward exceeds the loss: b·(h + max(f, 2h)) per token on a GPU (gradients lie over gate
 ///                and up), b·(4f + 2h) on a CPU; a recomputed block's activations; decoded_bytes
@@ -71,7 +79,8 @@ int64_t fitting_recompute(MemoryInputs inputs, int64_t budget);
 
 /// Most tokens of a step that is worth recording as a CUDA graph: 4096 (beyond, the host keeps up) where blocks are recomputed, because a
 /// graph keeps the gradients' memory; any number where none is; 0 when the device has no room for the activations of the graph beside those
-/// of steps of other shapes. `recompute_every` as in MemoryInputs.
+/// of steps of other shapes, and when activations are offloaded: a graph would replay copies into the host memory it was recorded with.
+/// `recompute_every` as in MemoryInputs.
 int64_t graph_tokens(const MemoryPlan& plan, int64_t recompute_every, int64_t memory);
 
 }  // namespace graft::train

@@ -24,6 +24,7 @@ models::DecoderOptions shape() {
   auto options = small_options();
   options.hidden_size = 128, options.intermediate_size = 256, options.vocabulary_size = 160;
   options.attention_heads = 4, options.key_value_heads = 2, options.head_size = 32;
+  options.initializer_range = 0.09;  // 1 / sqrt(hidden): activations keep their size
   return options;
 }
 
@@ -136,7 +137,8 @@ Adapted adapted_decoder(const models::DecoderOptions& options, const Setting& ba
   result.adapters.emplace(attach(*result.decoder, LoraOptions(4).alpha(8).dropout(batch.dropout).targets("all-linear")));
   const at::NoGradGuard no_gradients;
   uint64_t seed = 100;
-  for (auto& factor : result.adapters->parameters()) factor.copy_(seeded_normal(factor.sizes(), at::kFloat, seed++) * 0.1);
+  for (auto& factor : result.adapters->parameters())
+    factor.copy_(at::empty(factor.sizes(), at::kFloat).normal_(0, 0.1, at::detail::createCPUGenerator(seed++)));
   return result;
 }
 
@@ -207,7 +209,7 @@ TEST_CASE("step 1 of a whole model: fused gradients are as near to the truth as 
                               << ours << ", plain operators " << plain);
             // Both round at each operator, in other places: neither is always the nearer one. float32: the same, with room for its luck.
             CHECK(ours <= 1.5 * plain + 1e-6);
-            CHECK(plain < (dtype == at::kFloat ? 1e-4 : 0.3));  // else the comparison would show nothing
+            CHECK(plain < (dtype == at::kFloat ? 1e-4 : 0.1));  // else the comparison would show nothing
           }
         }
       }

@@ -4,7 +4,8 @@
   cpu_lora.py [--shape smollm-135m|tiny] [--rows 4] [--length 256] [--rank 16] [--steps 6] [--rounds 3] [--threads 2]
 
 Random weights, float32, all seven linears, causal LM loss on every token, AdamW, clipping. Prints tokens/s of each round (median over the
-round's steps but the first) and the ratio of the medians. Needs the Python peers (scripts/setup.sh --parity) and build/bin/graft.
+round's steps but the first), the ratio of the medians, and the floor: the frozen products and attention by themselves.
+Needs the Python peers (scripts/setup.sh --parity) and build/bin/graft.
 """
 import argparse
 import json
@@ -60,6 +61,33 @@ def graft_round(model_dir, data, arguments, folder):
     return arguments.rows * arguments.length / statistics.median(row["step_seconds"] for row in metrics[1:])
 
 
+def floor(arguments):
+    """Tokens/s of what no trainer with these libraries can leave out: the products with the frozen weights (forward, and the gradient of the
+    input) and attention, by LibTorch alone."""
+    import torch
+    torch.set_num_threads(arguments.threads)
+    shape = SHAPES[arguments.shape]
+    tokens, hidden, wide, heads = arguments.rows * arguments.length, shape["hidden_size"], shape["intermediate_size"], shape["num_attention_heads"]
+    size = hidden // heads
+    narrow = size * shape["num_key_value_heads"]
+    linears = [(hidden, hidden), (hidden, narrow), (hidden, narrow), (hidden, hidden), (hidden, wide), (hidden, wide), (wide, hidden)]
+    layers = [linears] * shape["num_hidden_layers"] + [[(hidden, shape["vocab_size"])]]
+    weights = [[torch.randn(out, into) for into, out in layer] for layer in layers]
+    inputs = {width: torch.randn(tokens, width) for width in {hidden, wide, narrow, shape["vocab_size"]}}
+    qkv = [torch.randn(arguments.rows, heads, arguments.length, size, requires_grad=True) for _ in range(3)]
+    seconds = []
+    for _ in range(arguments.steps):
+        start = time.perf_counter()
+        for layer in weights:
+            for weight in layer:
+                inputs[weight.shape[1]].mm(weight.t())
+                inputs[weight.shape[0]].mm(weight)
+            if len(layer) > 1:
+                torch.nn.functional.scaled_dot_product_attention(*qkv, is_causal=True).sum().backward()
+        seconds.append(time.perf_counter() - start)
+    return tokens / statistics.median(seconds[1:])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="smollm-135m")
@@ -82,9 +110,11 @@ def main():
             graft.append(graft_round(folder / "model", folder / "data.jsonl", arguments, folder))
             peft.append(peft_round(folder / "model", rows, arguments))
             print(f"round {round_number + 1}: graft {graft[-1]:.0f} tokens/s, PEFT eager {peft[-1]:.0f} tokens/s", flush=True)
+        least = floor(arguments)
         ratio = statistics.median(graft) / statistics.median(peft)
         print(f"{arguments.shape} {arguments.rows}x{arguments.length} rank {arguments.rank} fp32 {arguments.threads} threads: "
-              f"graft {statistics.median(graft):.0f}, PEFT {statistics.median(peft):.0f} tokens/s, ratio {ratio:.2f}")
+              f"graft {statistics.median(graft):.0f}, PEFT {statistics.median(peft):.0f} tokens/s, ratio {ratio:.2f}; "
+              f"frozen products and attention alone {least:.0f} ({least / statistics.median(peft):.2f} of PEFT)")
         if arguments.at_least is not None and ratio < arguments.at_least:
             sys.exit(1)
 

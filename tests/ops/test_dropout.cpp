@@ -15,10 +15,11 @@ TEST_CASE("philox gives the words of its authors' known-answer tests", "[ops]") 
 }
 
 TEST_CASE("which entries are dropped is the header's rule, for every dtype, shape and device", "[ops]") {
-  const ops::Dropout dropout(0x1234567890abcdef, 0.7);
+  constexpr uint64_t kSeed = 0x1234567890abcdef;
+  const ops::Dropout dropout(kSeed, 0.7, {99, {}});
   const auto kept = [&](int64_t i) {
-    const uint32_t word = ops::philox(dropout.seed(), static_cast<uint64_t>(i / 8)).word[i % 8 / 2];
-    return (i % 2 == 0 ? word & 0xffff : word >> 16) < dropout.threshold();
+    const uint32_t word = ops::philox(kSeed, static_cast<uint64_t>(i / 8), 99).word[i % 8 / 2];
+    return (i % 2 == 0 ? word & 0xffff : word >> 16) < 45875;  // 0.7 · 2^16
   };
   test::for_each_device([&](at::Device device) {
     for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
@@ -49,6 +50,8 @@ TEST_CASE("a dropout keeps its share, and differs by seed", "[ops]") {
   // Two seeds agree where both keep or both drop: half of the entries.
   const auto agree = ops::drop(ones, {1, 0.5}).eq(ops::drop(ones, {2, 0.5})).to(at::kFloat).mean().item<double>();
   REQUIRE(std::abs(agree - 0.5) < 5 * 0.5 / 512);
+  const auto rounds = ops::drop(ones, {1, 0.5, {0, {}}}).eq(ops::drop(ones, {1, 0.5, {1, {}}})).to(at::kFloat).mean().item<double>();
+  REQUIRE(std::abs(rounds - 0.5) < 5 * 0.5 / 512);
   REQUIRE_FALSE(ops::Dropout().drops());
   REQUIRE(ops::Dropout(1, 1e-9).keep() > 0);  // never a division by 0
   REQUIRE(ops::drop(ones, {}).is_same(ones));

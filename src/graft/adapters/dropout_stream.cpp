@@ -11,6 +11,7 @@ namespace {
 
 std::mutex process_mutex;
 DropoutPosition process_position;
+at::Tensor process_round;  // undefined but while a graph is recorded
 // A recomputation may run on an autograd thread: its position must not leak into other threads.
 thread_local std::optional<DropoutPosition> thread_position;
 
@@ -42,13 +43,28 @@ DropoutPosition current_dropout_position() {
 DropoutPositionGuard::DropoutPositionGuard(DropoutPosition position) : outer_(thread_position) { thread_position = position; }
 DropoutPositionGuard::~DropoutPositionGuard() { thread_position = outer_; }
 
+uint64_t dropout_round(const DropoutPosition& position) {
+  return derive_seed(position.seed.value_or(0), "dropout", position.step, position.micro);
+}
+
+DropoutRoundGuard::DropoutRoundGuard(at::Tensor round) {
+  const std::lock_guard lock(process_mutex);
+  process_round = std::move(round);
+}
+DropoutRoundGuard::~DropoutRoundGuard() {
+  const std::lock_guard lock(process_mutex);
+  process_round.reset();
+}
+
 namespace detail {
 
 uint64_t dropout_site(const std::string& path) { return derive_seed(0, "dropout site " + path); }
 
-uint64_t dropout_seed(uint64_t adapter_seed, uint64_t site) {
-  const DropoutPosition position = take_position();
-  return derive_seed(position.seed.value_or(adapter_seed) ^ site, "dropout", position.step, position.micro);
+ops::Dropout next_dropout(double keep, uint64_t adapter_seed, uint64_t site) {
+  DropoutPosition position = take_position();
+  if (!position.seed) position.seed = adapter_seed;
+  const std::lock_guard lock(process_mutex);
+  return {derive_seed(adapter_seed ^ site, "dropout"), keep, {dropout_round(position), process_round}};
 }
 
 void register_dropout_recompute() {

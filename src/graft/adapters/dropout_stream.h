@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "graft/ops/dropout.h"
+
 namespace graft {
 
 /// Where training stands, as far as dropout is concerned: a mask is a pure function of (seed, step, micro, module path), so a resumed or
@@ -34,13 +36,26 @@ class DropoutPositionGuard {
   std::optional<DropoutPosition> outer_;
 };
 
+/// ops::DropoutRound's number at a position with a seed.
+uint64_t dropout_round(const DropoutPosition& position);
+
+/// While it lives, every module takes its round from `round` (int64 [1] on the GPU) when its kernels run: what is recorded as a CUDA graph
+/// drops by the number that was last written there (dropout_round). One at a time, for the whole process.
+class DropoutRoundGuard {
+ public:
+  explicit DropoutRoundGuard(at::Tensor round);
+  ~DropoutRoundGuard();
+  DropoutRoundGuard(const DropoutRoundGuard&) = delete;
+  DropoutRoundGuard& operator=(const DropoutRoundGuard&) = delete;
+};
+
 namespace detail {
 
 /// The number that stands for a module in the stream: the same in every process.
 uint64_t dropout_site(const std::string& path);
 
-/// What a module's next mask is drawn from (ops::Dropout). Advances the count when the position has no seed.
-uint64_t dropout_seed(uint64_t adapter_seed, uint64_t site);
+/// What a module drops next. Advances the count when the position has no seed.
+ops::Dropout next_dropout(double keep, uint64_t adapter_seed, uint64_t site);
 
 /// Tells ops::recompute about the stream (once), so that a recomputed block sees the same masks.
 void register_dropout_recompute();

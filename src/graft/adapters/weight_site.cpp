@@ -45,7 +45,7 @@ std::vector<ops::LoraTerm> WeightSite::linear_terms() const {
     const LoraFactors& factors = *entry.factors;
     auto [row_side, column_side] = sides(factors, kind);
     ops::LoraTerm term{column_side, row_side, factors.scale * entry.weight, {}};
-    if (factors.dropout > 0 && training()) term.dropout = {dropout_seed(factors.seed, factors.dropout_site), 1 - factors.dropout};
+    if (factors.dropout > 0 && training()) term.dropout = next_dropout(1 - factors.dropout, factors.seed, factors.dropout_site);
     terms.push_back(std::move(term));
   }
   return terms;

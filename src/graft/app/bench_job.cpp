@@ -135,8 +135,7 @@ Json measure(Bench* bench) {
 
   const auto times = std::make_shared<StepTimes>(options.warmup);
   auto trainer_options = train::TrainerOptions(options.warmup + options.steps).learning_rate(1e-4).device(device).handle_signals(false);
-  if (options.dropout == 0)
-    trainer_options.cuda_graph_tokens(train::graph_tokens(train::plan_memory(memory), memory.recompute_every, room));
+  trainer_options.cuda_graph_tokens(train::graph_tokens(train::plan_memory(memory), memory.recompute_every, room));
   train::Trainer trainer(
       decoder_loss(decoder, 0), adapters.named_parameters(), [&batches](int64_t) { return batches; }, trainer_options);
   trainer.set_training_with([&decoder](bool on) { decoder->train(on); }).observe(times);

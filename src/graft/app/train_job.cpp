@@ -133,8 +133,7 @@ int load_and_train(Run* run, bool json) {
   banner(recipe, data, plan, *model, device);
   if (!fs::exists(directory->report())) replace_file(directory->report(), dump_json(predicted_json(plan), 2) + "\n");
   auto options = trainer_options(recipe, plan.steps, plan.steps_per_epoch, data.eval_plan != nullptr, device);
-  if (recipe.adapter.dropout == 0)
-    options.cuda_graph_tokens(train::graph_tokens(plan.memory, plan.recompute_every, recipe.memory.budget.value_or(memory)));
+  options.cuda_graph_tokens(train::graph_tokens(plan.memory, plan.recompute_every, recipe.memory.budget.value_or(memory)));
   options.identity({recipe::identity_hash(recipe), data.train->fingerprint(), model->base_fingerprint()});
 
   train::Trainer trainer(

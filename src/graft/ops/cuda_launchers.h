@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "graft/ops/dropout_rule.h"
+
 /// Raw launchers of the *_cuda.cu files: pointers to GPU memory, sizes, and the stream as LibTorch's c10::Stream::native_handle() gives it.
 /// No LibTorch header, so that nvcc compiles a file in seconds. Matrices are row-major and contiguous unless a stride is named; pointers of
 /// one call have one dtype (`Real`) unless typed otherwise. Sums, exponentials and statistics are float32. A failed launch throws.
@@ -53,18 +55,17 @@ void low_rank_sum(Real dtype, void* base, const LowRank& terms, const void* firs
 constexpr int kMostDroppedProducts = 3;
 struct DroppedProducts {
   LowRank terms[kMostDroppedProducts];
-  uint64_t seed[kMostDroppedProducts] = {};
-  uint32_t threshold[kMostDroppedProducts] = {};
+  DropoutRule rules[kMostDroppedProducts];
   int count = 0;
 };
 constexpr int64_t kMostDroppedRank = 32;
 
-/// base += Σ drop(narrow·wideᵀ), [rows, width], one rounding; 1 to kMostDroppedProducts products. As low_rank_sum; which entries are kept is
-/// ops::Dropout's rule.
+/// base += Σ drop(narrow·wideᵀ), [rows, width], one rounding; 1 to kMostDroppedProducts products. As low_rank_sum; which entries are kept, the
+/// rules say.
 void low_rank_dropped_sum(Real dtype, void* base, const DroppedProducts& products, int64_t rows, int64_t width, void* stream);
 
-/// output = input where ops::Dropout keeps an entry, else 0, over `count` entries of `size` bytes (2 or 4). output may be input.
-void drop(const void* input, int64_t size, int64_t count, uint64_t seed, uint32_t threshold, void* output, void* stream);
+/// output = input where the rule keeps an entry, else 0, over `count` entries of `size` bytes (2 or 4). output may be input.
+void drop(const void* input, int64_t size, int64_t count, const DropoutRule& rule, void* output, void* stream);
 
 /// swiglu_forward and swiglu_backward of [rows, width] matrices to which low-rank products are added first: gate + gate_terms, and so on,
 /// rounded to `dtype`. As low_rank_sum; results may lie over inputs as above.

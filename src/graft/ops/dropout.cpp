@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "graft/base/error.h"
 #include "graft/ops/cuda_kernels.h"
@@ -11,8 +12,15 @@
 
 namespace graft::ops {
 
-Dropout::Dropout(uint64_t seed, double keep)
-    : seed_(seed), threshold_(static_cast<uint32_t>(std::clamp<double>(std::nearbyint(keep * kAll), 1, kAll))) {}
+Dropout::Dropout(uint64_t seed, double keep, DropoutRound round)
+    : seed_(seed), threshold_(static_cast<uint32_t>(std::clamp<double>(std::nearbyint(keep * kAll), 1, kAll))), round_(std::move(round)) {}
+
+DropoutRule Dropout::rule(at::Device device) const {
+  if (!round_.on_device.defined()) return {seed_, threshold_, round_.number, nullptr};
+  if (round_.on_device.device() == device)
+    return {seed_, threshold_, 0, reinterpret_cast<const uint64_t*>(round_.on_device.const_data_ptr<int64_t>())};
+  return {seed_, threshold_, static_cast<uint64_t>(round_.on_device.item<int64_t>()), nullptr};
+}
 
 at::Tensor drop(const at::Tensor& x, const Dropout& dropout) {
   if (!dropout.drops()) return x;
@@ -22,13 +30,12 @@ at::Tensor drop(const at::Tensor& x, const Dropout& dropout) {
   if (const auto* kernels = cuda_kernels_for(input)) {
     auto output = at::empty_like(input);
     const CudaLaunch launch(input);
-    kernels->drop(input.const_data_ptr(), size, input.numel(), dropout.seed(), dropout.threshold(), output.mutable_data_ptr(),
-                  launch.stream());
+    kernels->drop(input.const_data_ptr(), size, input.numel(), dropout.rule(input.device()), output.mutable_data_ptr(), launch.stream());
     return output;
   }
   const at::Tensor host = input.cpu();
   auto output = at::empty_like(host);
-  cpu::drop(host.const_data_ptr(), size, host.numel(), dropout.seed(), dropout.threshold(), output.mutable_data_ptr());
+  cpu::drop(host.const_data_ptr(), size, host.numel(), dropout.rule(at::kCPU), output.mutable_data_ptr());
   return output.to(x.device());
 }
 

@@ -1,5 +1,4 @@
 #include "graft/ops/device_types.cuh"
-#include "graft/ops/philox.h"
 
 namespace graft::ops::cuda {
 namespace {
@@ -8,20 +7,18 @@ constexpr int kThreads = 256;
 
 /// Eight entries a thread: one call of the generator. `Wide`: moved as one piece.
 template <typename Bits, bool Wide>
-__global__ void __launch_bounds__(kThreads) drop_kernel(const Bits* input, int64_t count, uint64_t seed, uint32_t threshold, Bits* output) {
+__global__ void __launch_bounds__(kThreads) drop_kernel(const Bits* input, int64_t count, DropoutRule rule, Bits* output) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (8 * i >= count) return;
-  const RandomWords random = philox(seed, static_cast<uint64_t>(i));
+  const RandomWords random = rule.numbers(static_cast<uint64_t>(i), rule.round_now());
   Vector<Bits, 8> x;
   if constexpr (Wide)
     x = load<Bits, 8>(input, i);
   else
     for (int j = 0; j < 8; ++j) x.item[j] = 8 * i + j < count ? input[8 * i + j] : Bits{0};
 #pragma unroll
-  for (int j = 0; j < 8; ++j) {
-    const uint32_t number = j % 2 == 0 ? random.word[j / 2] & 0xffffu : random.word[j / 2] >> 16;
-    if (number >= threshold) x.item[j] = Bits{0};
-  }
+  for (int j = 0; j < 8; ++j)
+    if (!rule.keeps(random, j)) x.item[j] = Bits{0};
   if constexpr (Wide)
     store<Bits, 8>(output, i, x);
   else
@@ -30,23 +27,23 @@ __global__ void __launch_bounds__(kThreads) drop_kernel(const Bits* input, int64
 }
 
 template <typename Bits>
-void launch(const void* input, int64_t count, uint64_t seed, uint32_t threshold, void* output, void* stream) {
+void launch(const void* input, int64_t count, const DropoutRule& rule, void* output, void* stream) {
   const bool wide = count % 8 == 0 && reinterpret_cast<uintptr_t>(input) % sizeof(Vector<Bits, 8>) == 0 &&
                     reinterpret_cast<uintptr_t>(output) % sizeof(Vector<Bits, 8>) == 0;
   const int64_t blocks = (count + 8 * kThreads - 1) / (8 * kThreads);
   const auto kernel = wide ? drop_kernel<Bits, true> : drop_kernel<Bits, false>;
-  kernel<<<static_cast<unsigned>(blocks), kThreads, 0, as_stream(stream)>>>(static_cast<const Bits*>(input), count, seed, threshold,
+  kernel<<<static_cast<unsigned>(blocks), kThreads, 0, as_stream(stream)>>>(static_cast<const Bits*>(input), count, rule,
                                                                             static_cast<Bits*>(output));
 }
 
 }  // namespace
 
-void drop(const void* input, int64_t size, int64_t count, uint64_t seed, uint32_t threshold, void* output, void* stream) {
+void drop(const void* input, int64_t size, int64_t count, const DropoutRule& rule, void* output, void* stream) {
   if (count == 0) return;
   if (size == 2)
-    launch<uint16_t>(input, count, seed, threshold, output, stream);
+    launch<uint16_t>(input, count, rule, output, stream);
   else
-    launch<uint32_t>(input, count, seed, threshold, output, stream);
+    launch<uint32_t>(input, count, rule, output, stream);
   check_launch("drop");
 }
 

@@ -53,8 +53,7 @@ void add_in_one_pass(at::Tensor& base, const std::vector<DroppedProduct>& produc
     const auto& [narrow, wide, dropout] = products[i];
     const int n = dropped.count++;
     dropped.terms[n] = terms_of({base, narrow, wide});
-    dropped.seed[n] = dropout.seed();
-    dropped.threshold[n] = dropout.threshold();
+    dropped.rules[n] = dropout.rule(base.device());
   }
   const CudaLaunch launch(base);
   cuda_kernels_for(base)->low_rank_dropped_sum(real_of(base), base.mutable_data_ptr(), dropped, base.size(0), base.size(1),

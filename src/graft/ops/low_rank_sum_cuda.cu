@@ -1,5 +1,4 @@
 #include "graft/ops/low_rank_tiles.cuh"
-#include "graft/ops/philox.h"
 
 namespace graft::ops::cuda {
 namespace {
@@ -31,27 +30,27 @@ __global__ void __launch_bounds__(kThreads, Steps == 1 ? 3 : 1)
 template <typename T, int Steps, int Count>
 __global__ void __launch_bounds__(kThreads) dropped_sum_kernel(void* base, DroppedProducts dropped, int64_t rows, int64_t width) {
   LowRank terms[Count];
+  uint64_t round[Count];
 #pragma unroll
-  for (int n = 0; n < Count; ++n) terms[n] = dropped.terms[n];
+  for (int n = 0; n < Count; ++n) terms[n] = dropped.terms[n], round[n] = dropped.rules[n].round_now();
   RandomWords random[Count][2];
-  for_each_tile<T, Steps, 1, Count>({base}, terms, {base}, rows, width,
-                                    [&](Tile<T>(&tile)[1], const Product<T, Steps>(&product)[Count], int j, const Place& place) {
-                                      float sum[4];
-                                      tile[0].unpack_into(sum, j);
+  for_each_tile<T, Steps, 1, Count>(
+      {base}, terms, {base}, rows, width, [&](Tile<T>(&tile)[1], const Product<T, Steps>(&product)[Count], int j, const Place& place) {
+        float sum[4];
+        tile[0].unpack_into(sum, j);
 #pragma unroll
-                                      for (int n = 0; n < Count; ++n) {
-                                        if (j == 0)
-                                          for (int which = 0; which < 2; ++which)
-                                            random[n][which] = philox(dropped.seed[n], static_cast<uint64_t>(place.at[which]) / kItems);
-                                        float part[4] = {};
-                                        product[n].add(part, j);
-                                        for (int i = 0; i < 4; ++i) {
-                                          const uint32_t word = random[n][i / 2].word[j];
-                                          if ((i % 2 == 0 ? word & 0xffffu : word >> 16) < dropped.threshold[n]) sum[i] += part[i];
-                                        }
-                                      }
-                                      tile[0].pack_from(sum, j);
-                                    });
+        for (int n = 0; n < Count; ++n) {
+          if (j == 0)
+            for (int which = 0; which < 2; ++which)
+              random[n][which] = dropped.rules[n].numbers(static_cast<uint64_t>(place.at[which]) / kItems, round[n]);
+          float part[4] = {};
+          product[n].add(part, j);
+          for (int i = 0; i < 4; ++i) {
+            if (dropped.rules[n].keeps(random[n][i / 2], 2 * j + i % 2)) sum[i] += part[i];
+          }
+        }
+        tile[0].pack_from(sum, j);
+      });
 }
 
 template <typename T, int Steps>

@@ -1,5 +1,8 @@
 #include "graft/train/graphed_backward.h"
 
+#include <ATen/ops/zeros.h>
+
+#include "graft/adapters/dropout_stream.h"
 #include "graft/base/log.h"
 
 namespace graft::train {
@@ -50,6 +53,7 @@ std::optional<at::Tensor> GraphedBackward::run(const DeviceBatch& batch, double 
   } else {
     take_over(recorded->input, batch);
   }
+  dropout_round_.fill_(static_cast<int64_t>(dropout_round(current_dropout_position())));
   recorded->graph->replay();
   for (size_t i = 0; i < parameters_.size(); ++i) {
     auto parameter = parameters_[i].second;
@@ -63,6 +67,8 @@ bool GraphedBackward::record(Recorded& recorded, const DeviceBatch& batch) {
   usable_ = graph != nullptr;
   if (!usable_) return false;
   recorded.input = copy_of(batch);
+  if (!dropout_round_.defined()) dropout_round_ = at::zeros({1}, at::TensorOptions(at::kLong).device(device_));
+  const DropoutRoundGuard dropout_reads(dropout_round_);
   try {
     graph->begin();
     const auto result = model_(recorded.input);

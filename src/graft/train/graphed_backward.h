@@ -13,7 +13,7 @@ namespace graft::train {
 
 /// Forward and backward of a step's only micro-batch as a CUDA graph, for batches whose shape comes again: whole rows, no more than
 /// `most_tokens` tokens. The first kWarmups batches of a shape run as usual, the next is recorded. The loss function must be fit for
-/// recording (see CudaGraph).
+/// recording (see CudaGraph); adapters' dropout is: it follows set_dropout_position().
 class GraphedBackward {
  public:
   static constexpr int kWarmups = 3;
@@ -43,6 +43,7 @@ class GraphedBackward {
   at::Device device_;
   int64_t most_tokens_;
   std::vector<Recorded> recorded_;
+  at::Tensor dropout_round_;  ///< int64 [1] on the device: what recorded dropout reads
   bool usable_ = true;
 };
 

@@ -38,7 +38,7 @@ struct TrainerOptions {
 
   /// On a GPU, record forward and backward of steps of one micro-batch with at most this many tokens, whose shape comes again, as a CUDA
   /// graph, which takes the host out of the step; 0: never. The loss function must not wait for the device and must not draw random numbers
-  /// (no dropout). A graph keeps the memory of its activations between steps.
+  /// (adapters' dropout draws none). A graph keeps the memory of its activations between steps.
   TORCH_ARG(int64_t, cuda_graph_tokens) = 0;
 
   /// Steps between rows of metrics.jsonl and console lines.

@@ -73,6 +73,17 @@ def test_the_umbrella_header_reaches_public_headers_only():
     assert len(seen) > 5
 
 
+def test_every_cpp_test_is_built():
+    """A file that no CMakeLists.txt names, nor a glob takes, would be a test that never runs."""
+    left_out = []
+    for path in sorted((ROOT / "tests").glob("*/test_*.cpp")):
+        lists = (path.parent / "CMakeLists.txt").read_text()
+        patterns = [word for globs in re.findall(r"file\(GLOB \w+ CONFIGURE_DEPENDS ([^)]*)\)", lists) for word in globs.split()]
+        if path.name not in lists and not any(path.match(pattern) for pattern in patterns):
+            left_out.append(str(path.relative_to(ROOT)))
+    assert not left_out
+
+
 def test_cli11_only_in_cli():
     wrong = [str(p) for p in sources() if folder_of(p) != "cli" and "#include <CLI/" in p.read_text()]
     assert not wrong

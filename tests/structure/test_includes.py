@@ -77,8 +77,8 @@ def test_every_cpp_test_is_built():
     """A file that no CMakeLists.txt names, nor a glob takes, would be a test that never runs."""
     left_out = []
     for path in sorted((ROOT / "tests").glob("*/test_*.cpp")):
-        lists = (path.parent / "CMakeLists.txt").read_text()
-        patterns = [word for globs in re.findall(r"file\(GLOB \w+ CONFIGURE_DEPENDS ([^)]*)\)", lists) for word in globs.split()]
+        lists = "".join(file.read_text() for file in (*path.parent.glob("CMakeLists.txt"), *path.parent.glob("*.cmake")))
+        patterns = [word for globs in re.findall(r"file\(GLOB(?:_RECURSE)? \w+ (?:CONFIGURE_DEPENDS )?([^)]*)\)", lists) for word in globs.split()]
         if path.name not in lists and not any(path.match(pattern) for pattern in patterns):
             left_out.append(str(path.relative_to(ROOT)))
     assert not left_out

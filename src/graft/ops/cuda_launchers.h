@@ -60,8 +60,8 @@ struct DroppedProducts {
 };
 constexpr int64_t kMostDroppedRank = 32;
 
-/// base += Σ drop(narrow·wideᵀ), [rows, width], one rounding; 1 to kMostDroppedProducts products. As low_rank_sum; which entries are kept, the
-/// rules say.
+/// base += Σ drop(narrow·wideᵀ), [rows, width], one rounding; 1 to kMostDroppedProducts products. As low_rank_sum; which entries are kept,
+/// the rules say.
 void low_rank_dropped_sum(Real dtype, void* base, const DroppedProducts& products, int64_t rows, int64_t width, void* stream);
 
 /// output = input where the rule keeps an entry, else 0, over `count` entries of `size` bytes (2 or 4). output may be input.

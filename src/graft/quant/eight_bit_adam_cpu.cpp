@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graft/base/cpu_clones.h"
 #include "graft/ops/parallel.h"
 #include "graft/quant/codebook.h"
-#include "graft/base/cpu_clones.h"
 
 namespace graft::quant::cpu {
 namespace {

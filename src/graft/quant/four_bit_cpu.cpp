@@ -8,8 +8,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "graft/ops/parallel.h"
 #include "graft/base/cpu_clones.h"
+#include "graft/ops/parallel.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>

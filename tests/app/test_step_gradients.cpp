@@ -30,7 +30,6 @@ models::DecoderOptions shape() {
 
 struct Setting {
   at::Tensor ids, documents, targets;  ///< on the CPU, [rows, length]
-  double dropout = 0;
   int64_t window = 0, recompute = 0;
 };
 
@@ -134,7 +133,7 @@ Adapted adapted_decoder(const models::DecoderOptions& options, const Setting& ba
   result.decoder = small_decoder(options);
   result.decoder->to(device, dtype);
   result.decoder->set_recompute(batch.recompute);
-  result.adapters.emplace(attach(*result.decoder, LoraOptions(4).alpha(8).dropout(batch.dropout).targets("all-linear")));
+  result.adapters.emplace(attach(*result.decoder, LoraOptions(4).alpha(8).targets("all-linear")));
   const at::NoGradGuard no_gradients;
   uint64_t seed = 100;
   for (auto& factor : result.adapters->parameters())

@@ -25,6 +25,7 @@ namespace {
 constexpr uint64_t kSeed = 42;
 
 constexpr const char* kHead = "lm_head";
+
 /// None for --quant none.
 std::shared_ptr<const LinearFormat> format_of(const BenchOptions& options) {
   if (options.quant == "nf4") return std::make_shared<FourBitLinears>(Nf4Options().double_quant(true));

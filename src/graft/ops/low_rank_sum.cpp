@@ -12,6 +12,24 @@ bool has_kernels(const at::Tensor& like, int64_t width, int64_t rank) {
 
 bool is_aligned(const at::Tensor& matrix) { return reinterpret_cast<uintptr_t>(matrix.const_data_ptr()) % 16 == 0; }
 
+bool has_dropping_kernel(const at::Tensor& base, const DroppedProduct& product) {
+  const int64_t rank = product.narrow.size(1);
+  return product.dropout.drops() && rank <= cuda::kMostDroppedRank && has_kernels(base, base.size(1), rank) && is_aligned(base);
+}
+
+void add_in_one_pass(at::Tensor& base, const std::vector<DroppedProduct>& products, size_t begin, size_t end) {
+  cuda::DroppedProducts dropped;
+  for (size_t i = begin; i < end; ++i) {
+    const auto& [narrow, wide, dropout] = products[i];
+    const int n = dropped.count++;
+    dropped.terms[n] = terms_of({base, narrow, wide});
+    dropped.rules[n] = dropout.rule(base.device());
+  }
+  const CudaLaunch launch(base);
+  cuda_kernels_for(base)->low_rank_dropped_sum(real_of(base), base.mutable_data_ptr(), dropped, base.size(0), base.size(1),
+                                               launch.stream());
+}
+
 }  // namespace
 
 bool keeps_apart(const at::Tensor& like, int64_t width, int64_t rank) {
@@ -39,28 +57,6 @@ at::Tensor add_up(const LowRankSum& sum, const std::vector<at::Tensor>& addends)
   for (const at::Tensor& addend : addends) base.add_(addend);
   return base;
 }
-
-namespace {
-
-bool has_dropping_kernel(const at::Tensor& base, const DroppedProduct& product) {
-  const int64_t rank = product.narrow.size(1);
-  return product.dropout.drops() && rank <= cuda::kMostDroppedRank && has_kernels(base, base.size(1), rank) && is_aligned(base);
-}
-
-void add_in_one_pass(at::Tensor& base, const std::vector<DroppedProduct>& products, size_t begin, size_t end) {
-  cuda::DroppedProducts dropped;
-  for (size_t i = begin; i < end; ++i) {
-    const auto& [narrow, wide, dropout] = products[i];
-    const int n = dropped.count++;
-    dropped.terms[n] = terms_of({base, narrow, wide});
-    dropped.rules[n] = dropout.rule(base.device());
-  }
-  const CudaLaunch launch(base);
-  cuda_kernels_for(base)->low_rank_dropped_sum(real_of(base), base.mutable_data_ptr(), dropped, base.size(0), base.size(1),
-                                               launch.stream());
-}
-
-}  // namespace
 
 void add_dropped(at::Tensor& base, const std::vector<DroppedProduct>& products) {
   for (size_t begin = 0; begin < products.size();) {

@@ -23,21 +23,22 @@ struct LowRankSum {
 };
 
 /// Whether operators on matrices of `like`'s device and dtype, `width` columns, add products of `rank` themselves. Where not, whoever makes
-/// a LowRankSum writes the sum out and leaves `narrow` undefined. On a GPU: bfloat16 or float16, an even rank of at most 64, a width that
-/// is a multiple of 8.
+/// a LowRankSum writes the sum out and leaves `narrow` undefined. On a GPU: bfloat16 or float16, a rank that is a multiple of 4 and at most
+/// kMostActivatedRank, a width that is a multiple of 8.
 bool keeps_apart(const at::Tensor& like, int64_t width, int64_t rank);
 
-/// base + narrow·wideᵀ + Σ addends (of base's shape, dtype and device, contiguous), written over base. In one pass where keeps_apart says
-/// so and there are at most two addends.
+/// base + narrow·wideᵀ + Σ addends (of base's shape, dtype and device, contiguous), written over base. In one pass, with at most two
+/// addends, where keeps_apart says so or the rank is one up to kMostSummedRank.
 at::Tensor add_up(const LowRankSum& sum, const std::vector<at::Tensor>& addends);
 
-/// base += Σ drop(narrow·wideᵀ), written over base [rows, width]. In one pass for products of up to three terms where the kernels take them
-/// (as keeps_apart).
+/// narrow·wideᵀ of which entries are dropped.
 struct DroppedProduct {
   at::Tensor narrow;  ///< [rows, rank], contiguous
   at::Tensor wide;    ///< [width, rank], any strides
   Dropout dropout;
 };
+/// base [rows, width] += Σ drop(narrow·wideᵀ), in place. On a GPU in passes of up to kMostDroppedProducts, for ranks up to
+/// kMostDroppedRank.
 void add_dropped(at::Tensor& base, const std::vector<DroppedProduct>& products);
 
 /// The kernels' form of what is apart; rank 0 when nothing is.

@@ -51,19 +51,19 @@ struct MemoryPlan {
 /// k = key_value_heads·head_size, and r = ranks_per_layer:
 ///
 ///   weights      quantized_parameters·quantized_bytes + the rest·b
-///   adapter      trainable·trainable_bytes (0 when full: they are the weights), twice with start_kept, and their copies in the compute
-///   dtype gradients    trainable·trainable_bytes (and 4 bytes each for float32 copies of lower-precision ones at the update) when full or
-///   when a
-///                step has several micro-batches; with one, they arrive while activations leave and do not raise the peak
-///   optimizer    trainable·8 (two float32 moments; those in 8 bits: 2 + 8/256) + trainable·4 when a float32 master is kept
-///   (trainable_bytes < 4 and full) activations  per kept block, per token: b·(2h + 2q + 2k + 2f) + 4·heads + 8 + b·r:
-///   input, second residual; query, key, value and
+///   adapter      trainable·trainable_bytes (0 when full: they are the weights), twice with start_kept; and their copies in the compute
+///                dtype
+///   gradients    trainable·trainable_bytes (and 4 bytes each for float32 copies of lower-precision ones at the update) when full or
+///                when a step has several micro-batches; with one, they arrive while activations leave and do not raise the peak
+///   optimizer    trainable·8 (two float32 moments; those in 8 bits: 2 + 8/256), and trainable·4 when a float32 master is kept
+///                (trainable_bytes < 4 and full)
+///   activations  per kept block, per token: b·(2h + 2q + 2k + 2f) + 4·heads + 8 + b·r: input, second residual; query, key, value and
 ///                attention output; gate and up; log-sum-exp, reciprocal roots, A's outputs. Full fine-tuning keeps both norms'
 ///                outputs and the gated product as well: b·(2h + f) more. A recomputed block keeps its input (b·h); with offload two of
 ///                them are on the device, and all in pinned_host, each rounded up to a power of two as LibTorch's allocator does
 ///   loss_chunk   rows·vocabulary·b on a GPU, ·8 on a CPU (logits and probabilities), and three last hidden states: 3·b·h per token
-///   backward     by how much the first block's backward exceeds the loss: b·(h + max(f, 2h)) per token on a GPU (gradients lie over gate
-///                and up), b·(4f + 2h) on a CPU; a recomputed block's activations; decoded_bytes
+///   backward     by how much the first block's backward exceeds the loss: b·(h + max(f, 2h)) per token on a GPU (gradients lie over
+///                gate and up), b·(4f + 2h) on a CPU; a recomputed block's activations; decoded_bytes
 ///   runtime      CPU: the process with LibTorch before any tensor, and what the math libraries keep; GPU: cuBLAS workspaces and the
 ///                allocator's rounding (its peak of allocated bytes is what is measured, the context is not in it)
 MemoryPlan plan_memory(const MemoryInputs& inputs);

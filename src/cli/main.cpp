@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"
+#include "graft/base/lost_mapping.h"
 #include "graft/base/strings.h"
 #include "graft/base/version.h"
 
@@ -99,6 +100,7 @@ int run(int argc, char** argv) {
 }  // namespace graft::cli
 
 int main(int argc, char** argv) {
+  graft::end_on_lost_mapping();
   try {
     const int result = graft::cli::run(argc, argv);
     std::cout.flush();

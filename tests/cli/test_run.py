@@ -51,6 +51,33 @@ def test_the_resolved_recipe_gives_the_same_bytes(recipe, tmp_path):
     assert sha(tmp_path / "run/adapter/adapter_model.safetensors") == sha(tmp_path / "again/adapter/adapter_model.safetensors")
 
 
+def test_sample_prompts_are_answered_at_each_evaluation(recipe, tmp_path):
+    prompts = tmp_path / "probes.txt"
+    prompts.write_text("What does Acorn sell?\n\nWho are you?\r\n")
+    acorn = {"path": str(EVAL), "format": "messages"}
+    sections = {"data": {"train": [acorn], "eval": {"split": 0.1}, "cache": "none"}, "eval": {"every": 2, "at_start": True}}
+    run_graft("train", recipe(**sections), f"output_dir={tmp_path / 'without'}")
+    run_graft("train", recipe(**sections), f"eval.sample_prompts={prompts}")
+    samples = [line.split("  sample: ")[1] for line in (tmp_path / "run/log.txt").read_text().splitlines() if "  sample: " in line]
+    assert len(samples) == 3 * 2  # at the start, after steps 2 and 3
+    # The last answer is what generate says with the adapter; what the samples cost is time alone.
+    chat = tmp_path / "chat.json"
+    chat.write_text(json.dumps([{"role": "user", "content": "Who are you?"}]))
+    said = graft_json("generate", "--model", BASE, "--adapter", tmp_path / "run/adapter", "--dtype", "float32", "--chat", chat, "--max-new-tokens", 128)
+    question, answer = samples[-1].split(" -> ")
+    assert json.loads(question) == "Who are you?" and json.loads(answer.removesuffix(" (cut)")) == said["text"]
+    assert answer.endswith(" (cut)") == (said["finish_reason"] == "length")
+    assert sha(tmp_path / "run/adapter/adapter_model.safetensors") == sha(tmp_path / "without/adapter/adapter_model.safetensors")
+
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n")
+    for given, code, words in ((tmp_path / "no.txt", 78, "does not exist"), (empty, 65, "no prompt")):
+        refused = run_graft("plan", recipe(**sections), f"eval.sample_prompts={given}", check=False)
+        assert refused.returncode == code and words in refused.stderr, refused.stderr
+    refused = run_graft("plan", recipe(), f"eval.sample_prompts={prompts}", check=False)
+    assert refused.returncode == 78 and "nothing is evaluated" in refused.stderr
+
+
 def test_the_adapter_changes_what_the_model_says(recipe, tmp_path):
     run_graft("train", recipe(), "train.steps=30", "train.optimizer.lr=3e-3")
     adapter = tmp_path / "run/adapter"

@@ -1,6 +1,8 @@
 #include "graft/ops/swiglu.h"
 
+#include "graft/ops/elementwise.h"
 #include "ops/support.h"
+#include "support/devices.h"
 
 using namespace graft;
 using namespace graft::testing;
@@ -46,4 +48,43 @@ TEST_CASE("swiglu's gradients equal float64 autograd's", "[ops]") {
   const auto half =
       gradients([](const auto& v) { return ops::swiglu(v[0], v[1]); }, {gate.to(at::kBFloat16), up.to(at::kBFloat16)}, direction);
   for (int i = 0; i < 2; ++i) require_close(half[i], expected[i], rounding(at::kBFloat16, 8 * expected[i].abs().max().item<double>()));
+}
+
+// What a GPU contracts in passing equals the products of what it wrote; without the wish the same results come, and the output instead.
+TEST_CASE("swiglu's backward contracts its results over the rows", "[ops]") {
+  test::for_each_device([&](at::Device device) {
+    for (const auto dtype : {at::kBFloat16, at::kHalf}) {
+      if (device.is_cpu() && dtype == at::kHalf) continue;  // no half products in this LibTorch's fast path
+      for (const int64_t rank : {4, 16, 24, 32}) {
+        for (const auto& [rows, width] : std::vector<std::pair<int64_t, int64_t>>{{1, 8}, {73, 296}, {1030, 520}}) {
+          uint64_t seed = 1;
+          const auto normal = [&](at::IntArrayRef shape) { return seeded_normal(shape, dtype, seed++).to(device); };
+          const auto sum = [&] {
+            ops::LowRankSum whole(normal({rows, width}));
+            if (ops::keeps_apart(whole.base, width, rank)) whole.narrow = normal({rows, rank}), whole.wide = normal({width, rank});
+            return whole;
+          };
+          const ops::LowRankSum gradient = sum(), gate = sum(), up(normal({rows, width}));
+          const auto plain = ops::elementwise::swiglu_backward(gradient, gate, up, {});
+          const auto ours = ops::elementwise::swiglu_backward(gradient, gate, up, {/*in_place=*/false, /*contracts=*/true});
+          INFO(device.str() << " " << dtype << " rank " << rank << " rows " << rows << " width " << width);
+          REQUIRE(at::equal(ours.gate, plain.gate));
+          REQUIRE(at::equal(ours.up, plain.up));
+          REQUIRE_FALSE(ours.up_narrow.defined());
+          REQUIRE(ours.narrow_output.defined() == device.is_cuda());
+          REQUIRE(ours.output.defined() == device.is_cpu());
+          if (device.is_cpu()) continue;
+          // float32 sums of exact products: n summands err by far less than n roundings of the largest.
+          const auto product = [&](const at::Tensor& left, const at::Tensor& right) {
+            return left.t().to(at::kDouble).mm(right.to(at::kDouble));
+          };
+          const auto bound = [&](const at::Tensor& a, const at::Tensor& b) {
+            return rounding(at::kFloat, static_cast<double>(rows) * a.abs().max().item<double>() * b.abs().max().item<double>());
+          };
+          require_close(ours.narrow_output, product(gradient.narrow, plain.output), bound(gradient.narrow, plain.output));
+          require_close(ours.gate_narrow, product(plain.gate, gate.narrow), bound(plain.gate, gate.narrow));
+        }
+      }
+    }
+  });
 }

@@ -1,57 +1,18 @@
 // graft generate: continues prompts, one at a time, with a key-value cache.
-#include <ATen/ops/tensor.h>
+#include <ATen/core/grad_mode.h>
 
-#include <algorithm>
 #include <iostream>
 
+#include "graft/app/generation.h"
 #include "graft/app/input_lines.h"
 #include "graft/app/job_model.h"
 #include "graft/app/jobs.h"
-#include "graft/app/sampler.h"
 #include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"
-#include "graft/base/strings.h"
 
 namespace graft::app {
 namespace {
-
-struct Generated {
-  std::vector<int32_t> ids;  // the end-of-text token included
-  bool stopped = false;
-};
-
-int32_t next_token(models::Decoder& decoder, const std::vector<int32_t>& ids, models::KeyValueCache* cache, const SamplingOptions& sampling,
-                   RandomStream& stream) {
-  const auto input = at::tensor(at::ArrayRef<int32_t>(ids), at::kLong).unsqueeze(0).to(decoder->device());
-  const auto hidden = decoder->hidden_states(input, {}, cache);
-  return sample(decoder->logits(hidden.select(1, hidden.size(1) - 1))[0], sampling, stream);
-}
-
-Generated generate(models::Decoder& decoder, const std::vector<int32_t>& prompt, const JobRequest& request, uint64_t number) {
-  const auto& eos = decoder->options().eos_ids;
-  const SamplingOptions sampling{request.temperature, request.top_p};
-  models::KeyValueCache cache(decoder->options().layers);
-  RandomStream stream(request.seed, "generate", number);
-  Generated result;
-  std::vector<int32_t> input = prompt;
-  while (static_cast<int64_t>(result.ids.size()) < request.max_new_tokens && !result.stopped) {
-    const int32_t id = next_token(decoder, input, &cache, sampling, stream);
-    result.ids.push_back(id);
-    result.stopped = std::find(eos.begin(), eos.end(), id) != eos.end();
-    input = {id};
-  }
-  return result;
-}
-
-/// The text that the new tokens add to the prompt's: what a decoder drops at the start of a text (a space) is kept.
-std::string new_text(const text::Tokenizer& tokenizer, const std::vector<int32_t>& prompt, const std::vector<int32_t>& added) {
-  const auto before = tokenizer.decode(prompt, /*skip_special=*/true);
-  auto all = prompt;
-  all.insert(all.end(), added.begin(), added.end());
-  const auto text = tokenizer.decode(all, /*skip_special=*/true);
-  return starts_with(text, before) ? text.substr(before.size()) : tokenizer.decode(added, /*skip_special=*/true);
-}
 
 struct Prompt {
   std::vector<int32_t> ids;
@@ -112,8 +73,9 @@ int run_generate_job(const JobRequest& request) {
   const auto prompts = read_prompts(request, read_options(request), &encoder);
   encoder.tokenizer();  // the answer needs it; a missing one is found now
   auto decoder = load_job_model(request);
+  const GenerationOptions options{request.max_new_tokens, {request.temperature, request.top_p}, request.seed};
   for (size_t i = 0; i < prompts.size(); ++i) {
-    const auto generated = generate(decoder, prompts[i].ids, request, i);
+    const auto generated = generate(decoder, prompts[i].ids, options, i);
     print(prompts[i], generated, new_text(encoder.tokenizer(), prompts[i].ids, generated.ids), request.common.json);
   }
   return 0;

@@ -81,13 +81,6 @@ int64_t effective_max_length(const recipe::Recipe& recipe, const models::Decoder
   return *recipe.model.max_length;
 }
 
-bool needs_template(const std::vector<recipe::DataSource>& sources) {
-  return std::any_of(sources.begin(), sources.end(), [](const auto& source) {
-    const auto* format = data::find_format(source.format);
-    return format != nullptr && format->chat_template == data::Format::Template::kRequired;
-  });
-}
-
 bool model_has_template(const io::ModelDirectory& directory) {
   if (directory.has("chat_template.jinja")) return true;
   if (!directory.has("tokenizer_config.json")) return false;
@@ -169,7 +162,7 @@ RunData load_run_data(const recipe::Recipe& recipe) {
       std::all_of(all_sources.begin(), all_sources.end(), [](const auto& source) { return source.format == "tokens"; });
   if (!only_tokens || directory.has("tokenizer.json"))
     run.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::load(recipe.model.path));
-  if (!only_tokens) run.chat_template = load_template(recipe, directory, needs_template(all_sources));
+  if (!only_tokens) run.chat_template = load_template(recipe, directory, has_chat_source(all_sources));
 
   run.train = std::make_unique<data::Dataset>(
       data::Dataset::build(dataset_options(recipe, run, recipe.data.train), run.tokenizer.get(), run.chat_template.get()));
@@ -178,6 +171,7 @@ RunData load_run_data(const recipe::Recipe& recipe) {
   run.train_plan = std::make_unique<data::BatchPlan>(*run.train, run.train_indices, run.batching);
   if (!run.eval_indices.empty())
     run.eval_plan = std::make_unique<data::BatchPlan>(run.eval ? *run.eval : *run.train, run.eval_indices, run.batching);
+  run.sample_prompts = read_sample_prompts(recipe, run);
   add_warnings(*run.train, "data.train", &run.warnings);
   if (run.eval) add_warnings(*run.eval, "data.eval", &run.warnings);
   return run;

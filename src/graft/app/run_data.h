@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "graft/app/sample_prompts.h"
 #include "graft/data/batch_plan.h"
 #include "graft/data/dataset.h"
 #include "graft/models/decoder_options.h"
@@ -24,6 +25,7 @@ struct RunData {
   std::vector<int64_t> train_indices, eval_indices;
   data::BatchPlanOptions batching;
   std::unique_ptr<data::BatchPlan> train_plan, eval_plan;  ///< eval_plan is null without evaluation data
+  std::vector<SamplePrompt> sample_prompts;                ///< eval.sample_prompts
   std::vector<std::string> warnings;
 };
 

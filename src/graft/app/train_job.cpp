@@ -8,6 +8,7 @@
 #include "graft/app/jobs.h"
 #include "graft/app/memory_watch.h"
 #include "graft/app/plan.h"
+#include "graft/app/prompt_samples.h"
 #include "graft/app/recipe_options.h"
 #include "graft/app/run_data.h"
 #include "graft/app/template_date.h"
@@ -144,6 +145,7 @@ int load_and_train(Run* run, bool json) {
   if (data.eval_plan) trainer.evaluate_on([run] { return evaluation_batches(*run); });
   watch_phases(trainer, run->situation);
   trainer.observe(std::make_shared<train::Console>(console_options(recipe)));
+  if (!data.sample_prompts.empty()) trainer.observe(std::make_shared<PromptSamples>(*model, data));
   trainer.observe(std::make_shared<KeepsPacked>(*model));
   const auto result = trainer.run();
   report_exports(recipe, result.final_weights);

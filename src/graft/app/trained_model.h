@@ -34,6 +34,7 @@ class TrainedModel {
   /// stopped and removed.
   void finish();
   void train(bool on) { decoder_->train(on); }
+  models::Decoder& decoder() { return decoder_; }
   /// Hash of the base's config and of its weight files' headers, sizes and ends: enough to notice another base without reading it all.
   const std::string& base_fingerprint() const { return base_fingerprint_; }
 

@@ -28,7 +28,7 @@ struct TensorEntry {
 
 /// kForeign (base models): accept what the reference reader accepts, but never a duplicate, empty or NUL-carrying tensor name, more
 /// than 64 dimensions or 10^6 tensors; unknown fields are warned about. The file is mapped: another process that cuts it short while
-/// it is in use ends this one with SIGBUS, so models must not be rewritten in place (bytes() notices a change that came before it).
+/// it is in use raises SIGBUS here (base/lost_mapping.h), so models must not be rewritten in place (bytes() notices an earlier change).
 /// kOwn (adapters, checkpoints): also refuse unknown fields, duplicate metadata keys, a header over 16 MiB, names over 512 bytes
 /// and more than 16 dimensions. Data is read into memory at the first bytes(), so a file that shrinks is a DataError and no signal.
 enum class Strictness { kForeign, kOwn };

@@ -20,6 +20,7 @@ struct CudaKernels {
   decltype(&cuda::low_rank_sum) low_rank_sum;
   decltype(&cuda::low_rank_dropped_sum) low_rank_dropped_sum;
   decltype(&cuda::low_rank_swiglu_forward) low_rank_swiglu_forward;
+  decltype(&cuda::low_rank_swiglu_partial_size) low_rank_swiglu_partial_size;
   decltype(&cuda::low_rank_swiglu_backward) low_rank_swiglu_backward;
   decltype(&cuda::drop) drop;
   decltype(&cuda::cross_entropy) cross_entropy;

@@ -71,9 +71,20 @@ void drop(const void* input, int64_t size, int64_t count, const DropoutRule& rul
 /// rounded to `dtype`. As low_rank_sum; results may lie over inputs as above.
 void low_rank_swiglu_forward(Real dtype, const void* gate, const LowRank& gate_terms, const void* up, const LowRank& up_terms, int64_t rows,
                              int64_t width, void* output, void* stream);
+/// What backward contracts over the rows while it has it in registers (float32, the same bits every time): narrowᵀ of each term with the
+/// result that stands in its place. Null: not wanted.
+struct SwiGluContractions {
+  float* partial = nullptr;  ///< low_rank_swiglu_partial_size numbers to work in; null: nothing is contracted
+  float* output = nullptr;   ///< gradient_terms.narrowᵀ · output, [rank, width]
+  float* gate = nullptr;     ///< gate_gradientᵀ · gate_terms.narrow, [width, rank]
+  float* up = nullptr;       ///< up_gradientᵀ · up_terms.narrow, [width, rank]
+};
+/// rank: the largest of the three.
+int64_t low_rank_swiglu_partial_size(int64_t rows, int64_t width, int64_t rank);
+/// output may be null.
 void low_rank_swiglu_backward(Real dtype, const void* gradient, const LowRank& gradient_terms, const void* gate, const LowRank& gate_terms,
                               const void* up, const LowRank& up_terms, int64_t rows, int64_t width, void* gate_gradient, void* up_gradient,
-                              void* output, void* stream);
+                              void* output, const SwiGluContractions& contractions, void* stream);
 
 /// Per row of logits [rows, vocabulary]: loss = logsumexp − logit of the target. `gradient`: softmax − one-hot in the logits' place.
 /// correct (may be null) grows by one for each row whose largest logit (the first of equals) is the target's.

@@ -13,6 +13,7 @@ const CudaKernels* compiled_cuda_kernels() {
                                    &cuda::low_rank_sum,
                                    &cuda::low_rank_dropped_sum,
                                    &cuda::low_rank_swiglu_forward,
+                                   &cuda::low_rank_swiglu_partial_size,
                                    &cuda::low_rank_swiglu_backward,
                                    &cuda::drop,
                                    &cuda::cross_entropy};

@@ -7,6 +7,8 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_backward.h>
 
+#include <algorithm>
+
 #include "graft/ops/cuda_kernels.h"
 #include "graft/ops/elementwise_cpu.h"
 
@@ -19,6 +21,8 @@ const void* data_of(const at::Tensor& tensor) { return tensor.defined() ? tensor
 const CudaKernels* kernels_for(const at::Tensor& input, const at::Tensor& other) {
   return other.scalar_type() == input.scalar_type() ? cuda_kernels_for(input) : nullptr;
 }
+
+int64_t rank_of(const LowRankSum& sum) { return sum.narrow.defined() ? sum.narrow.size(1) : 0; }
 
 bool are_fast(std::initializer_list<at::Tensor> tensors) {
   for (const auto& tensor : tensors)
@@ -116,26 +120,45 @@ at::Tensor swiglu(const LowRankSum& gate, const LowRankSum& up) {
   return output;
 }
 
-SwiGluGradients swiglu_backward(const LowRankSum& gradient, const LowRankSum& gate, const LowRankSum& up, bool in_place) {
+SwiGluGradients swiglu_backward(const LowRankSum& gradient, const LowRankSum& gate, const LowRankSum& up,
+                                const SwiGluBackwardOptions& options) {
   const at::Tensor &d = gradient.base, &g = gate.base, &u = up.base;
   if (const auto* kernels = kernels_for(g, u)) {
-    SwiGluGradients result{in_place ? g : at::empty_like(g), in_place ? u : at::empty_like(u), in_place ? d : at::empty_like(g)};
+    const auto place = [&](const at::Tensor& input) { return options.in_place ? input : at::empty_like(input); };
+    SwiGluGradients result{place(g), place(u), {}, {}, {}, {}};
+    const int64_t rows = g.size(0), width = g.size(1), rank = std::max({rank_of(gradient), rank_of(gate), rank_of(up)});
+    cuda::SwiGluContractions sums;
+    at::Tensor partial;
+    if (options.contracts && rank > 0) {
+      const auto sum = [&](const LowRankSum& part, bool wide_first, float*& to) {
+        if (rank_of(part) == 0) return at::Tensor();
+        auto tensor = at::empty({wide_first ? width : rank_of(part), wide_first ? rank_of(part) : width}, g.options().dtype(at::kFloat));
+        to = tensor.mutable_data_ptr<float>();
+        return tensor;
+      };
+      result.narrow_output = sum(gradient, /*wide_first=*/false, sums.output);
+      result.gate_narrow = sum(gate, /*wide_first=*/true, sums.gate);
+      result.up_narrow = sum(up, /*wide_first=*/true, sums.up);
+      partial = at::empty({kernels->low_rank_swiglu_partial_size(rows, width, rank)}, g.options().dtype(at::kFloat));
+      sums.partial = partial.mutable_data_ptr<float>();
+    }
+    if (!result.narrow_output.defined()) result.output = place(d);
     const CudaLaunch launch(g);
-    if (gradient.narrow.defined() || gate.narrow.defined() || up.narrow.defined())
+    void* output = result.output.defined() ? result.output.mutable_data_ptr() : nullptr;
+    if (rank > 0)
       kernels->low_rank_swiglu_backward(real_of(g), d.const_data_ptr(), terms_of(gradient), g.const_data_ptr(), terms_of(gate),
-                                        u.const_data_ptr(), terms_of(up), g.size(0), g.size(1), result.gate.mutable_data_ptr(),
-                                        result.up.mutable_data_ptr(), result.output.mutable_data_ptr(), launch.stream());
+                                        u.const_data_ptr(), terms_of(up), rows, width, result.gate.mutable_data_ptr(),
+                                        result.up.mutable_data_ptr(), output, sums, launch.stream());
     else
       kernels->swiglu_backward(real_of(g), d.const_data_ptr(), g.const_data_ptr(), u.const_data_ptr(), g.numel(),
-                               result.gate.mutable_data_ptr(), result.up.mutable_data_ptr(), result.output.mutable_data_ptr(),
-                               launch.stream());
+                               result.gate.mutable_data_ptr(), result.up.mutable_data_ptr(), output, launch.stream());
     return result;
   }
   if (!are_fast({d, g, u})) {
     const auto silu = at::silu(g);
-    return {at::silu_backward(d * u, g), silu * d, silu * u};
+    return {at::silu_backward(d * u, g), silu * d, silu * u, {}, {}, {}};
   }
-  SwiGluGradients result{at::empty_like(g), at::empty_like(u), at::empty_like(g)};
+  SwiGluGradients result{at::empty_like(g), at::empty_like(u), at::empty_like(g), {}, {}, {}};
   cpu::swiglu_forward(g, u, result.output);
   cpu::swiglu_backward(d, g, u, result.gate, result.up);
   return result;

@@ -32,10 +32,16 @@ at::Tensor swiglu(const LowRankSum& gate, const LowRankSum& up);
 
 struct SwiGluGradients {
   at::Tensor gate, up;
-  at::Tensor output;  ///< the forward's result again, for whoever did not keep it
+  at::Tensor output;  ///< the forward's result again, for whoever did not keep it; undefined when `narrow_output` is there
+  // Sums over the rows that a GPU makes in passing, float32; undefined elsewhere, and where the input has no part that is apart.
+  at::Tensor narrow_output;           ///< gradient.narrowᵀ·output, [rank, width]
+  at::Tensor gate_narrow, up_narrow;  ///< gradient of gateᵀ·gate.narrow, and the same of up, [width, rank]
 };
-/// With `in_place`, where the device can: the gradients lie over the bases of gate and up, the output over that of `gradient`, and nothing
-/// is allocated.
-SwiGluGradients swiglu_backward(const LowRankSum& gradient, const LowRankSum& gate, const LowRankSum& up, bool in_place);
+struct SwiGluBackwardOptions {
+  bool in_place = false;   ///< where the device can, the gradients lie over the bases of gate and up, the output over that of `gradient`
+  bool contracts = false;  ///< the sums over the rows are wanted
+};
+SwiGluGradients swiglu_backward(const LowRankSum& gradient, const LowRankSum& gate, const LowRankSum& up,
+                                const SwiGluBackwardOptions& options);
 
 }  // namespace graft::ops::elementwise

@@ -178,6 +178,10 @@ at::Tensor LinearGroup::forward_onto(const at::Tensor& addend, const at::Tensor&
 
 void LinearGroup::save_again(const at::Tensor& p, const at::Tensor& x, std::vector<at::Tensor>* saved) const { low_rank(x, saved, p); }
 
+const LinearGroup::Term& LinearGroup::first_of(size_t operand) const {
+  return *std::find_if(terms_.begin(), terms_.end(), [&](const Term& term) { return term.operand == operand; });
+}
+
 bool LinearGroup::needs_input(const std::vector<bool>& wanted_factors) const {
   for (size_t t = 0; t < terms_.size(); ++t)
     if (wanted_factors[2 * t]) return true;
@@ -221,7 +225,7 @@ LowRankSum LinearGroup::input_gradient_apart(const at::Tensor& gradient, const s
 
 std::vector<at::Tensor> LinearGroup::factor_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
                                                       const FactoredInput& x, const std::vector<at::Tensor>& saved, size_t first,
-                                                      const std::vector<bool>& wanted) const {
+                                                      const std::vector<bool>& wanted, const KnownGradients& known) const {
   std::vector<at::Tensor> result(2 * terms_.size());
   const bool stacked = !dropout_ && needs_input(wanted);
   const auto a_gradient = [&](const at::Tensor& q, const at::Tensor& matrix, at::ScalarType dtype) {
@@ -229,12 +233,18 @@ std::vector<at::Tensor> LinearGroup::factor_gradients(const std::vector<at::Tens
     const at::Tensor gradient = master_gradient(scaled.t(), matrix, dtype);
     return x.columns.defined() ? at::Tensor(gradient).mul_(x.columns) : gradient;
   };
-  const at::Tensor all_a = stacked ? a_gradient(joined(narrow), x.matrix, terms_.front().a.scalar_type()) : at::Tensor();
+  at::Tensor all_a = known.a;
+  if (stacked && !all_a.defined()) all_a = a_gradient(joined(narrow), x.matrix, terms_.front().a.scalar_type());
   for (size_t t = 0; t < terms_.size(); ++t) {
     const Term& term = terms_[t];
     if (wanted[2 * t] && stacked) result[2 * t] = all_a.narrow(0, term.begin, term.rank).to(term.a.scalar_type());
     if (wanted[2 * t] && !stacked) result[2 * t] = a_gradient(narrow[t], drop(x.matrix, term.dropout), term.a.scalar_type());
     if (!wanted[2 * t + 1]) continue;
+    if (term.operand < known.b.size() && known.b[term.operand].defined()) {
+      const int64_t begin = term.begin - first_of(term.operand).begin;
+      result[2 * t + 1] = known.b[term.operand].narrow(1, begin, term.rank).to(term.b.scalar_type()).contiguous();
+      continue;
+    }
     const at::Tensor& g = gradients[term.operand];
     const at::Tensor p = saved[first].narrow(1, term.begin, term.rank);
     // On a CPU (pᵀ·g)ᵀ: the wide matrix is read along its rows, up to twice as fast as gᵀ·p.

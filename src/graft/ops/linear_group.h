@@ -26,6 +26,12 @@ struct FactoredInput {
   at::Tensor columns;  ///< [in] or undefined: ones
 };
 
+/// Gradients of factors that an operator has made in passing, float32. Undefined, or left out: not known.
+struct KnownGradients {
+  at::Tensor a;               ///< [total rank, in]: of all A, stacked
+  std::vector<at::Tensor> b;  ///< per operand [out, its total rank]
+};
+
 /// Linears that share one input x [T, in] (query, key and value; gate and up; or a single one): the arithmetic of their forward and
 /// backward over plain tensors, without a graph.
 ///
@@ -72,10 +78,10 @@ class LinearGroup : public torch::CustomClassHolder {
   LowRankSum input_gradient_apart(const at::Tensor& gradient, const std::vector<at::Tensor>& narrow, const std::vector<at::Tensor>& saved,
                                   size_t first) const;
   /// As factors(), in the masters' dtypes; undefined where not wanted. x: the group's input (its matrix is undefined when needs_input
-  /// says no). A normalised matrix need not be built again: (Q·diag(rows))ᵀ·matrix·diag(columns) gives the same dA.
+  /// says no, or all A are known). A normalised matrix need not be built again: (Q·diag(rows))ᵀ·matrix·diag(columns) gives the same dA.
   std::vector<at::Tensor> factor_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
                                            const FactoredInput& x, const std::vector<at::Tensor>& saved, size_t first,
-                                           const std::vector<bool>& wanted) const;
+                                           const std::vector<bool>& wanted, const KnownGradients& known = {}) const;
 
  private:
   struct Term {
@@ -94,6 +100,7 @@ class LinearGroup : public torch::CustomClassHolder {
   at::Tensor narrow(const at::Tensor& x, const at::Tensor& stacked) const;
   at::Tensor add_onto_product(size_t operand, const Rows& x, const LowRank& terms, const std::vector<at::Tensor>& addends) const;
   LowRankSum parts_of(size_t operand, const at::Tensor& p, std::vector<at::Tensor>::const_iterator b) const;
+  const Term& first_of(size_t operand) const;
   bool all_kept_apart(const at::Tensor& like) const;
   at::Tensor forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms) const;
 

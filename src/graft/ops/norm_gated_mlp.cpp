@@ -92,11 +92,12 @@ struct NormGatedMlp : torch::autograd::Function<NormGatedMlp> {
     if (wants_in) {
       const auto product_gradient = call->down.input_gradient_apart(g, down_narrow, saved, first_down);
       inner = elementwise::swiglu_backward(product_gradient, wide_gate, wide_up,
-                                           /*in_place=*/!torch::autograd::get_current_graph_task_keep_graph());
+                                           {/*in_place=*/!torch::autograd::get_current_graph_task_keep_graph(), /*contracts=*/true});
     } else if (call->down.needs_input(wanted_down)) {
       inner.output = elementwise::swiglu(wide_gate, wide_up);
     }
-    const auto down_factors = call->down.factor_gradients({g}, down_narrow, {inner.output, {}, {}}, saved, first_down, wanted_down);
+    const auto down_factors =
+        call->down.factor_gradients({g}, down_narrow, {inner.output, {}, {}}, saved, first_down, wanted_down, {inner.narrow_output, {}});
     inner.output.reset();
 
     variable_list result(3), in_factors(wanted_in.size());
@@ -108,7 +109,8 @@ struct NormGatedMlp : torch::autograd::Function<NormGatedMlp> {
         result[0] = elementwise::rms_norm_input_gradient(gradient, sum, norm_weight, root, g).view(gradients[0].sizes());
         result[1] = result[0];
       }
-      in_factors = call->in.factor_gradients(wide, narrow, {sum, root, norm_weight}, saved, 5, wanted_in);
+      in_factors = call->in.factor_gradients(wide, narrow, {sum, root, norm_weight}, saved, 5, wanted_in,
+                                             {{}, {inner.gate_narrow, inner.up_narrow}});
     }
     result.insert(result.end(), in_factors.begin(), in_factors.end());
     result.insert(result.end(), down_factors.begin(), down_factors.end());

@@ -19,7 +19,7 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    auto result = elementwise::swiglu_backward(gradients[0].contiguous(), saved[0], saved[1], /*in_place=*/false);
+    auto result = elementwise::swiglu_backward(gradients[0].contiguous(), saved[0], saved[1], {});
     return {result.gate, result.up};
   }
 };

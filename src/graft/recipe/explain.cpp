@@ -32,7 +32,6 @@ std::string explain_key(const Key& key) {
     text += "  Also spelled: " + join(spellings, ", ") + "\n";
   }
   if (!key.later.empty()) text += "  Not in this version: " + join(key.later, ", ") + "\n";
-  if (key.state == State::kDefaultOnly) text += "  This version takes only the default.\n";
   for (const Key* form : children_of(key.path)) {
     if (form->form) text += "  Or " + key.leaf() + ": {" + form->leaf() + ": …}, " + describe_type(*form) + ". " + form->doc + "\n";
   }

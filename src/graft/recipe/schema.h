@@ -36,12 +36,6 @@ enum class Kind {
   kItems,        ///< list of sections whose keys are the rows "path[].…"
 };
 
-/// Whether this version does what a key asks for.
-enum class State {
-  kWorks,
-  kDefaultOnly,  ///< any other value than the default is refused
-};
-
 /// Where a row's value lives. std::monostate: nowhere (sections; keys that only steer the reading).
 using Field = std::variant<std::monostate, bool*, int64_t*, double*, std::string*, std::optional<int64_t>*, std::optional<double>*,
                            Frequency*, Share*, std::vector<std::string>*, std::vector<int64_t>*, std::vector<double>*,
@@ -62,7 +56,6 @@ struct Key {
   std::map<std::string, std::string> aliases;  ///< other spellings → the choice
   double least = -std::numeric_limits<double>::infinity(), most = std::numeric_limits<double>::infinity();
   bool least_open = false, most_open = false;  ///< the bound itself is excluded
-  State state = State::kWorks;
   bool required = false;
   bool changes_result = true;          ///< part of the identity hash
   bool word_as_list = false;           ///< kTextList: one bare word stands for a list of it
@@ -74,7 +67,6 @@ struct Key {
   Key& nullable(std::string word = "null") { return unset = std::move(word), *this; }
   Key& one_of(std::vector<std::string> values) { return choices = std::move(values), *this; }
   Key& not_yet(std::vector<std::string> values) { return later = std::move(values), *this; }
-  Key& default_only() { return state = State::kDefaultOnly, *this; }
   Key& spelled(std::map<std::string, std::string> other) { return aliases = std::move(other), *this; }
   Key& range(double low, double high = std::numeric_limits<double>::infinity()) { return least = low, most = high, *this; }
   Key& above(double low, double high = std::numeric_limits<double>::infinity()) {

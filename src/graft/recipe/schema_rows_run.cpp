@@ -63,8 +63,7 @@ std::vector<Key> rows_of_the_run() {
           .range(1, 1e9),
       Key("eval.at_start", Kind::kBool, at<&Recipe::eval, &EvalSection::at_start>, "Evaluate once before step 1: what the base can do."),
       Key("eval.sample_prompts", Kind::kPath, at<&Recipe::eval, &EvalSection::sample_prompts>,
-          "Text file with one prompt a line, answered at each evaluation. null: none.")
-          .default_only()
+          "Text file with one prompt a line; the log shows the answers at each evaluation. null: none.")
           .nullable(),
 
       Key("checkpoint", Kind::kSection, nullptr, "Saved states to continue from."),

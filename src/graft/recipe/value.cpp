@@ -198,9 +198,6 @@ std::vector<Value> numbers_of(const Key& key, const Node& node, Read read) {
 }
 
 void refuse_later(const Key& key, const std::string& value) {
-  if (key.state == State::kDefaultOnly && value != default_text(key)) {
-    throw ValueError{"is not in this version of graft", "", "leave it at " + default_text(key)};
-  }
   if (key.kind == Kind::kChoice || std::find(key.later.begin(), key.later.end(), value) == key.later.end()) return;
   throw ValueError{value + " is not in this version of graft", "", "leave it at " + default_text(key)};
 }

@@ -159,8 +159,7 @@ SwiGluGradients swiglu_backward(const LowRankSum& gradient, const LowRankSum& ga
     return {at::silu_backward(d * u, g), silu * d, silu * u, {}, {}, {}};
   }
   SwiGluGradients result{at::empty_like(g), at::empty_like(u), at::empty_like(g), {}, {}, {}};
-  cpu::swiglu_forward(g, u, result.output);
-  cpu::swiglu_backward(d, g, u, result.gate, result.up);
+  cpu::swiglu_backward(d, g, u, result.gate, result.up, result.output);
   return result;
 }
 

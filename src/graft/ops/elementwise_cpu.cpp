@@ -74,8 +74,8 @@ inline To same_bits(From value) {
 }
 
 /// exp(x) to within 2 units in the last place: x = n ln 2 + r, then the degree-5 polynomial of Cephes' expf on |r| ≤ ln 2 / 2.
-/// |x| is clamped at 88, where float32 would overflow or vanish, which silu cannot tell apart; NaN counts as 88. A comparison of floats or a
-/// std::floor would keep compilers that respect traps and errno from vectorizing the loop around, which costs a factor of ten: the clamp
+/// |x| is clamped at 88, where float32 would overflow or vanish, which silu cannot tell apart; NaN counts as 88. A comparison of floats or
+/// a std::floor would keep compilers that respect traps and errno from vectorizing the loop around, which costs a factor of ten: the clamp
 /// compares bits, and n stands in the low bits of x / ln 2 + 1.5 · 2^23.
 inline float exp_fast(float x) {
   const auto given = same_bits<int32_t>(x);
@@ -100,11 +100,13 @@ GRAFT_CLONES void swiglu_range(const float* __restrict gate, const float* __rest
 }
 
 GRAFT_CLONES void swiglu_gradient_range(const float* __restrict gradient, const float* __restrict gate, const float* __restrict up,
-                                        float* __restrict gate_gradient, float* __restrict up_gradient, int64_t count) {
+                                        float* __restrict gate_gradient, float* __restrict up_gradient, float* __restrict out,
+                                        int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     const float sigmoid = 1.0f / (1.0f + exp_fast(-gate[i]));
     const float silu = gate[i] * sigmoid;
     up_gradient[i] = gradient[i] * silu;
+    out[i] = silu * up[i];
     gate_gradient[i] = gradient[i] * up[i] * (sigmoid + silu * (1.0f - sigmoid));
   }
 }
@@ -164,11 +166,12 @@ void swiglu_forward(const at::Tensor& gate, const at::Tensor& up, at::Tensor& ou
 }
 
 void swiglu_backward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up, at::Tensor& gate_gradient,
-                     at::Tensor& up_gradient) {
+                     at::Tensor& up_gradient, at::Tensor& output) {
   const float *d = gradient.const_data_ptr<float>(), *g = gate.const_data_ptr<float>(), *u = up.const_data_ptr<float>();
   float *dg = gate_gradient.mutable_data_ptr<float>(), *du = up_gradient.mutable_data_ptr<float>();
+  float* out = output.mutable_data_ptr<float>();
   for_each_block(gate.numel(), [&](int64_t begin, int64_t count) {
-    swiglu_gradient_range(d + begin, g + begin, u + begin, dg + begin, du + begin, count);
+    swiglu_gradient_range(d + begin, g + begin, u + begin, dg + begin, du + begin, out + begin, count);
   });
 }
 

@@ -18,7 +18,8 @@ void rms_norm_backward(const at::Tensor& gradient, const at::Tensor& input, cons
 void rotary(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin, at::Tensor& output);
 
 void swiglu_forward(const at::Tensor& gate, const at::Tensor& up, at::Tensor& output);
+/// output: the forward's again.
 void swiglu_backward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up, at::Tensor& gate_gradient,
-                     at::Tensor& up_gradient);
+                     at::Tensor& up_gradient, at::Tensor& output);
 
 }  // namespace graft::ops::cpu

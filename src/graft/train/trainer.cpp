@@ -67,7 +67,10 @@ class TrainingLoop {
   /// At the start, or when a signal cut the evaluation of the step we continue from.
   bool evaluation_is_owed() const {
     if (state_.evaluated_step >= state_.step) return false;
-    return state_.step == 0 ? options_.evaluate_at_start() : due(state_.step, options_.evaluate_every());
+    return state_.step == 0 ? options_.evaluate_at_start() : evaluation_is_due();
+  }
+  bool evaluation_is_due() const {
+    return due(state_.step, options_.evaluate_every()) || (options_.evaluate_every() > 0 && state_.step == options_.steps());
   }
 
   void prepare() {
@@ -114,7 +117,7 @@ class TrainingLoop {
     data::Prefetcher batches(trainer_.steps_, state_.step + 1, options_.steps());
     while (state_.step < options_.steps() && !state_.stopped_early) {
       const bool stop_asked = train_one_step(batches);
-      if (due(state_.step, options_.evaluate_every())) evaluate_now();
+      if (evaluation_is_due()) evaluate_now();
       if (due(state_.step, options_.checkpoint_every()) || improved_) save();
       const bool last = state_.step >= options_.steps() || state_.stopped_early;
       if (!last) stop_if_asked(stop_asked || (trainer_.peers_.size == 1 && SignalFlag::received() != 0));

@@ -46,7 +46,7 @@ struct TrainerOptions {
   /// Which files of the run directory the rows go to.
   TORCH_ARG(bool, metrics_file) = true;
   TORCH_ARG(bool, tensorboard) = true;
-  /// Steps between evaluations; 0: none. Needs evaluate_on.
+  /// Steps between evaluations, of which the last step is always one; 0: none. Needs evaluate_on.
   TORCH_ARG(int64_t, evaluate_every) = 0;
   TORCH_ARG(bool, evaluate_at_start) = false;
   /// What the best checkpoint and early stopping go by: "eval/loss" (lower is better) or "eval/accuracy" (higher is).

@@ -1,5 +1,6 @@
 #include "graft/ops/dropout.h"
 
+#include "graft/ops/dropped_factors.h"
 #include "graft/ops/low_rank_sum.h"
 #include "ops/support.h"
 #include "support/devices.h"
@@ -83,6 +84,46 @@ TEST_CASE("products are added where they are kept, alone and several at once", "
             const double size = 5 * std::sqrt(static_cast<double>(rank) * static_cast<double>(count) + 1);
             const double roundings = static_cast<double>(count) * (dtype == at::kFloat ? static_cast<double>(rank) : 2.0);
             require_close(sum.cpu(), expected, rounding(dtype, size * roundings));
+          }
+        }
+      }
+    }
+  });
+}
+
+// On a GPU 16-bit types with ranks that are a multiple of 4 up to 16 take the kernels; rank 20 and a width of 30 do not.
+TEST_CASE("the products with dropped inputs equal those with the input dropped first, for any number of factors", "[ops]") {
+  test::for_each_device([&](at::Device device) {
+    for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      if (device.is_cpu() && dtype == at::kHalf) continue;  // no half products in this LibTorch's fast path
+      for (const auto& [rows, width] : std::vector<std::pair<int64_t, int64_t>>{{1, 8}, {73, 296}, {5, 30}, {1030, 520}}) {
+        for (const std::vector<int64_t>& ranks : {std::vector<int64_t>{16}, {4, 16}, {8, 12, 16}, {16, 20, 16, 4, 8}}) {
+          INFO(device.str() << " " << dtype << " rows " << rows << " width " << width << " factors " << ranks.size());
+          uint64_t seed = 1;
+          const auto normal = [&](at::IntArrayRef shape) { return seeded_normal(shape, dtype, seed++).to(device); };
+          const auto x = normal({rows, width});
+          std::vector<ops::DroppedFactor> factors;
+          std::vector<ops::DroppedContraction> contractions;
+          for (const int64_t rank : ranks) {
+            factors.push_back({normal({rank, width}), 0.5 + static_cast<double>(seed), ops::Dropout(seed, 0.9, {3, {}})});
+            contractions.push_back({normal({rows, rank}), factors.back().dropout});
+          }
+          const auto products = ops::dropped_products(x, factors);
+          const auto sums = ops::dropped_contractions(x, contractions, at::kFloat);
+          REQUIRE(sums.size() == factors.size());
+          int64_t column = 0;
+          for (size_t i = 0; i < factors.size(); ++i) {
+            const auto kept = ops::drop(x, factors[i].dropout).to(at::kDouble);
+            const auto product = kept.mm(factors[i].a.to(at::kDouble).t()) * factors[i].scale;
+            const auto sum = contractions[i].narrow.t().to(at::kDouble).mm(kept);
+            // Float32 sums of up to n products of size 10 err by less than n roundings of that, and what LibTorch makes is rounded to x's
+            // dtype once.
+            const double count = 10.0 * static_cast<double>(std::max(rows, width));
+            require_close(products.narrow(1, column, ranks[i]), product,
+                          rounding(dtype, 2 * product.abs().max().item<double>()) + rounding(at::kFloat, factors[i].scale * count));
+            const bool whole = device.is_cuda() || dtype == at::kFloat;
+            require_close(sums[i], sum, rounding(whole ? at::kFloat : dtype, sum.abs().max().item<double>() + count));
+            column += ranks[i];
           }
         }
       }

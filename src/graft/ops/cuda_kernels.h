@@ -22,6 +22,9 @@ struct CudaKernels {
   decltype(&cuda::low_rank_swiglu_forward) low_rank_swiglu_forward;
   decltype(&cuda::low_rank_swiglu_partial_size) low_rank_swiglu_partial_size;
   decltype(&cuda::low_rank_swiglu_backward) low_rank_swiglu_backward;
+  decltype(&cuda::dropped_products) dropped_products;
+  decltype(&cuda::dropped_contractions_partial_size) dropped_contractions_partial_size;
+  decltype(&cuda::dropped_contractions) dropped_contractions;
   decltype(&cuda::drop) drop;
   decltype(&cuda::cross_entropy) cross_entropy;
 };

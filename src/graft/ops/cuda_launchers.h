@@ -64,6 +64,40 @@ constexpr int64_t kMostDroppedRank = 32;
 /// the rules say.
 void low_rank_dropped_sum(Real dtype, void* base, const DroppedProducts& products, int64_t rows, int64_t width, void* stream);
 
+/// A factor wide [rank, width] that is multiplied with what its rule keeps of x. Up to kMostDroppedFactors in a call.
+constexpr int kMostDroppedFactors = 3;
+constexpr int64_t kMostDroppedFactorRank = 16;
+struct DroppedFactor {
+  const void* wide = nullptr;  ///< 16-byte aligned
+  int64_t rank = 0;
+  int64_t begin = 0;  ///< its first column of the output
+  float scale = 1;
+  DropoutRule rule;
+};
+struct DroppedFactors {
+  DroppedFactor factor[kMostDroppedFactors];
+  int count = 0;
+  int64_t total_rank = 0;  ///< columns of the output
+};
+/// output[:, begin … begin + rank) = scale · kept(x)·wideᵀ for every factor; x [rows, width] 16-byte aligned, width a multiple of 8, output
+/// [rows, total_rank]. bfloat16 or float16.
+void dropped_products(Real dtype, const void* x, const DroppedFactors& factors, int64_t rows, int64_t width, void* output, void* stream);
+
+/// sum [rank, width] = narrowᵀ·kept(x) in float32, the same bits every time.
+struct DroppedContraction {
+  const void* narrow = nullptr;  ///< [rows, rank], as LowRank's
+  int64_t narrow_stride = 0, rank = 0;
+  DropoutRule rule;
+  float* sum = nullptr;
+};
+struct DroppedContractions {
+  DroppedContraction term[kMostDroppedFactors];
+  int count = 0;
+  float* partial = nullptr;  ///< dropped_contractions_partial_size numbers to work in
+};
+int64_t dropped_contractions_partial_size(int64_t rows, int64_t width, int count);
+void dropped_contractions(Real dtype, const void* x, const DroppedContractions& terms, int64_t rows, int64_t width, void* stream);
+
 /// output = input where the rule keeps an entry, else 0, over `count` entries of `size` bytes (2 or 4). output may be input.
 void drop(const void* input, int64_t size, int64_t count, const DropoutRule& rule, void* output, void* stream);
 

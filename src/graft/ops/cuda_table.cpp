@@ -15,6 +15,9 @@ const CudaKernels* compiled_cuda_kernels() {
                                    &cuda::low_rank_swiglu_forward,
                                    &cuda::low_rank_swiglu_partial_size,
                                    &cuda::low_rank_swiglu_backward,
+                                   &cuda::dropped_products,
+                                   &cuda::dropped_contractions_partial_size,
+                                   &cuda::dropped_contractions,
                                    &cuda::drop,
                                    &cuda::cross_entropy};
   return &kernels;

@@ -4,22 +4,12 @@
 
 #include <algorithm>
 
+#include "graft/ops/dropped_factors.h"
+
 namespace graft::ops {
 namespace {
 
 at::Tensor as_matrix(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
-
-/// scale · (left·right), in one kernel.
-at::Tensor scaled_product(const at::Tensor& left, const at::Tensor& right, double scale) {
-  if (scale == 1) return left.mm(right);
-  return at::addmm(left.new_empty({1, 1}), left, right, /*beta=*/0, /*alpha=*/scale);
-}
-
-/// left·right for a master of `dtype`: a GPU keeps the float32 sum it has anyway.
-at::Tensor master_gradient(const at::Tensor& left, const at::Tensor& right, at::ScalarType dtype) {
-  if (left.is_cuda() && dtype == at::kFloat && left.scalar_type() != at::kFloat) return at::mm(left, right, at::kFloat);
-  return left.mm(right).to(dtype);
-}
 
 at::Tensor joined(const std::vector<at::Tensor>& narrow) { return narrow.size() == 1 ? narrow.front() : at::cat(narrow, 1); }
 
@@ -45,10 +35,9 @@ std::vector<at::Tensor> LinearGroup::factors() const {
 /// All P side by side: [T, total rank].
 at::Tensor LinearGroup::narrow(const at::Tensor& x, const at::Tensor& stacked) const {
   if (!dropout_ && one_scale_) return scaled_product(x, stacked.t(), terms_.front().scale);
-  std::vector<at::Tensor> parts;
-  for (const Term& term : terms_)
-    parts.push_back(scaled_product(drop(x, term.dropout), stacked.narrow(0, term.begin, term.rank).t(), term.scale));
-  return at::cat(parts, 1);
+  std::vector<DroppedFactor> factors;
+  for (const Term& term : terms_) factors.push_back({stacked.narrow(0, term.begin, term.rank), term.scale, term.dropout});
+  return dropped_products(x, factors);
 }
 
 LinearGroup::LowRank LinearGroup::low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved, const at::Tensor& known_p) const {
@@ -178,10 +167,6 @@ at::Tensor LinearGroup::forward_onto(const at::Tensor& addend, const at::Tensor&
 
 void LinearGroup::save_again(const at::Tensor& p, const at::Tensor& x, std::vector<at::Tensor>* saved) const { low_rank(x, saved, p); }
 
-const LinearGroup::Term& LinearGroup::first_of(size_t operand) const {
-  return *std::find_if(terms_.begin(), terms_.end(), [&](const Term& term) { return term.operand == operand; });
-}
-
 bool LinearGroup::needs_input(const std::vector<bool>& wanted_factors) const {
   for (size_t t = 0; t < terms_.size(); ++t)
     if (wanted_factors[2 * t]) return true;
@@ -223,33 +208,53 @@ LowRankSum LinearGroup::input_gradient_apart(const at::Tensor& gradient, const s
   return {operands_.front().weight->input_gradient(gradient), joined(narrow), saved[first + 1].t()};
 }
 
+/// Of every term in order; undefined where not wanted.
+std::vector<at::Tensor> LinearGroup::a_gradients(const std::vector<at::Tensor>& narrow, const FactoredInput& x, const at::Tensor& known,
+                                                 const std::vector<bool>& wanted) const {
+  std::vector<at::Tensor> result(terms_.size());
+  if (!needs_input(wanted)) return result;
+  const at::ScalarType dtype = terms_.front().a.scalar_type();
+  const auto with_rows = [&](const at::Tensor& q) { return x.rows.defined() ? (q * x.rows).to(q.scalar_type()) : q; };
+  const auto with_columns = [&](const at::Tensor& gradient) {
+    return x.columns.defined() ? at::Tensor(gradient).mul_(x.columns) : gradient;
+  };
+  if (!dropout_) {
+    const at::Tensor all = known.defined() ? known : with_columns(master_gradient(with_rows(joined(narrow)).t(), x.matrix, dtype));
+    for (size_t t = 0; t < terms_.size(); ++t)
+      if (wanted[2 * t]) result[t] = all.narrow(0, terms_[t].begin, terms_[t].rank);
+    return result;
+  }
+  std::vector<DroppedContraction> contractions;
+  for (size_t t = 0; t < terms_.size(); ++t)
+    if (wanted[2 * t]) contractions.push_back({with_rows(narrow[t]), terms_[t].dropout});
+  const auto gradients = dropped_contractions(x.matrix, contractions, dtype);
+  auto found = gradients.begin();
+  for (size_t t = 0; t < terms_.size(); ++t)
+    if (wanted[2 * t]) result[t] = with_columns(*found++);
+  return result;
+}
+
+at::Tensor LinearGroup::b_gradient(const Term& term, const at::Tensor& g, const at::Tensor& p, const KnownGradients& known) const {
+  const at::ScalarType dtype = term.b.scalar_type();
+  if (term.operand < known.b.size() && known.b[term.operand].defined()) {
+    const auto same_operand = [&](const Term& other) { return other.operand == term.operand; };
+    const int64_t begin = term.begin - std::find_if(terms_.begin(), terms_.end(), same_operand)->begin;
+    return known.b[term.operand].narrow(1, begin, term.rank).to(dtype).contiguous();
+  }
+  // On a CPU (pᵀ·g)ᵀ: the wide matrix is read along its rows, up to twice as fast as gᵀ·p.
+  return g.is_cuda() ? master_gradient(g.t(), p, dtype) : p.t().mm(g).t().to(dtype).contiguous();
+}
+
 std::vector<at::Tensor> LinearGroup::factor_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
                                                       const FactoredInput& x, const std::vector<at::Tensor>& saved, size_t first,
                                                       const std::vector<bool>& wanted, const KnownGradients& known) const {
-  std::vector<at::Tensor> result(2 * terms_.size());
-  const bool stacked = !dropout_ && needs_input(wanted);
-  const auto a_gradient = [&](const at::Tensor& q, const at::Tensor& matrix, at::ScalarType dtype) {
-    const at::Tensor scaled = x.rows.defined() ? (q * x.rows).to(q.scalar_type()) : q;
-    const at::Tensor gradient = master_gradient(scaled.t(), matrix, dtype);
-    return x.columns.defined() ? at::Tensor(gradient).mul_(x.columns) : gradient;
-  };
-  at::Tensor all_a = known.a;
-  if (stacked && !all_a.defined()) all_a = a_gradient(joined(narrow), x.matrix, terms_.front().a.scalar_type());
+  std::vector<at::Tensor> result;
+  const auto of_a = a_gradients(narrow, x, known.a, wanted);
   for (size_t t = 0; t < terms_.size(); ++t) {
     const Term& term = terms_[t];
-    if (wanted[2 * t] && stacked) result[2 * t] = all_a.narrow(0, term.begin, term.rank).to(term.a.scalar_type());
-    if (wanted[2 * t] && !stacked) result[2 * t] = a_gradient(narrow[t], drop(x.matrix, term.dropout), term.a.scalar_type());
-    if (!wanted[2 * t + 1]) continue;
-    if (term.operand < known.b.size() && known.b[term.operand].defined()) {
-      const int64_t begin = term.begin - first_of(term.operand).begin;
-      result[2 * t + 1] = known.b[term.operand].narrow(1, begin, term.rank).to(term.b.scalar_type()).contiguous();
-      continue;
-    }
-    const at::Tensor& g = gradients[term.operand];
-    const at::Tensor p = saved[first].narrow(1, term.begin, term.rank);
-    // On a CPU (pᵀ·g)ᵀ: the wide matrix is read along its rows, up to twice as fast as gᵀ·p.
-    result[2 * t + 1] =
-        g.is_cuda() ? master_gradient(g.t(), p, term.b.scalar_type()) : p.t().mm(g).t().to(term.b.scalar_type()).contiguous();
+    result.push_back(wanted[2 * t] ? of_a[t].to(term.a.scalar_type()) : at::Tensor());
+    result.push_back(wanted[2 * t + 1] ? b_gradient(term, gradients[term.operand], saved[first].narrow(1, term.begin, term.rank), known)
+                                       : at::Tensor());
   }
   return result;
 }

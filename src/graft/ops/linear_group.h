@@ -100,7 +100,9 @@ class LinearGroup : public torch::CustomClassHolder {
   at::Tensor narrow(const at::Tensor& x, const at::Tensor& stacked) const;
   at::Tensor add_onto_product(size_t operand, const Rows& x, const LowRank& terms, const std::vector<at::Tensor>& addends) const;
   LowRankSum parts_of(size_t operand, const at::Tensor& p, std::vector<at::Tensor>::const_iterator b) const;
-  const Term& first_of(size_t operand) const;
+  std::vector<at::Tensor> a_gradients(const std::vector<at::Tensor>& narrow, const FactoredInput& x, const at::Tensor& known,
+                                      const std::vector<bool>& wanted) const;
+  at::Tensor b_gradient(const Term& term, const at::Tensor& g, const at::Tensor& p, const KnownGradients& known) const;
   bool all_kept_apart(const at::Tensor& like) const;
   at::Tensor forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms) const;
 

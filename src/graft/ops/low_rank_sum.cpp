@@ -4,13 +4,13 @@
 
 namespace graft::ops {
 
+bool is_aligned(const at::Tensor& matrix) { return reinterpret_cast<uintptr_t>(matrix.const_data_ptr()) % 16 == 0; }
+
 namespace {
 
 bool has_kernels(const at::Tensor& like, int64_t width, int64_t rank) {
   return rank > 0 && rank % 4 == 0 && width % 8 == 0 && like.scalar_type() != at::kFloat && cuda_kernels_for(like) != nullptr;
 }
-
-bool is_aligned(const at::Tensor& matrix) { return reinterpret_cast<uintptr_t>(matrix.const_data_ptr()) % 16 == 0; }
 
 bool has_dropping_kernel(const at::Tensor& base, const DroppedProduct& product) {
   const int64_t rank = product.narrow.size(1);

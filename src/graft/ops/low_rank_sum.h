@@ -41,6 +41,9 @@ struct DroppedProduct {
 /// kMostDroppedRank.
 void add_dropped(at::Tensor& base, const std::vector<DroppedProduct>& products);
 
+/// Whether the kernels' 16-byte accesses may begin at its first entry.
+bool is_aligned(const at::Tensor& matrix);
+
 /// The kernels' form of what is apart; rank 0 when nothing is.
 cuda::LowRank terms_of(const LowRankSum& sum);
 

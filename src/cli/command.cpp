@@ -6,6 +6,7 @@
 
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
+#include "graft/base/version.h"
 
 namespace graft::cli {
 namespace {
@@ -39,8 +40,14 @@ CLI::App* add_command(CLI::App& parent, Invocation& invocation, const std::strin
   command->add_option("--dtype", common.dtype, "float32, bfloat16 or float16 (also fp32, bf16, fp16)")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16", "fp32", "bf16", "fp16"}))
       ->transform([](std::string value) { return short_dtype(std::move(value)); }, "", "");
+  command->set_version_flag("--version", std::string("graft ") + kVersion);
   command->callback([&invocation, run = std::move(run)] { invocation.run = run; });
   return command;
+}
+
+CLI::Validator non_empty() {
+  return CLI::Validator([](const std::string& value) { return value.empty() ? std::string("a path must not be empty") : std::string(); },
+                        "PATH");
 }
 
 void require_path(const std::string& path, const std::string& option) {

@@ -35,6 +35,9 @@ void add_recipe(CLI::App& root, Invocation& invocation);
 void add_bench(CLI::App& root, Invocation& invocation);
 void add_doctor(CLI::App& root, Invocation& invocation);
 
+/// For options that name what is written: "" would end deep in the file system.
+CLI::Validator non_empty();
+
 /// UsageError unless the path exists; the text names the option, the absolute path and a near name in the same directory.
 void require_path(const std::string& path, const std::string& option);
 

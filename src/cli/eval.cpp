@@ -23,7 +23,7 @@ void add_eval(CLI::App& root, Invocation& invocation) {
                    "messages, sharegpt, alpaca, prompt_completion, text or tokens; recognised from the first line when absent")
       ->check(CLI::IsMember({"messages", "sharegpt", "alpaca", "prompt_completion", "text", "tokens"}));
   command->add_option("--max-length", request->max_length, "longer samples are cut on the right; default: what the model allows")
-      ->check(CLI::Range(1, 1 << 24));
+      ->check(CLI::Range(2, 1 << 24));
 }
 
 }  // namespace graft::cli

@@ -1,6 +1,7 @@
 // graft: the command line. Parses, answers what needs no tensor, and hands the rest to the job library.
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 
@@ -101,6 +102,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   graft::end_on_lost_mapping();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is a failed write (74), and no reason to stop a training
   try {
     const int result = graft::cli::run(argc, argv);
     std::cout.flush();

@@ -17,7 +17,7 @@ void add_merge(CLI::App& root, Invocation& invocation) {
       });
   command->add_option("--model", request->model, "model directory")->required();
   command->add_option("--adapter", request->adapter, "adapter directory")->required();
-  command->add_option("--output", request->output, "directory to write")->required();
+  command->add_option("--output", request->output, "directory to write")->required()->check(non_empty());
 }
 
 }  // namespace graft::cli

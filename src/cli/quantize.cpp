@@ -15,7 +15,7 @@ void add_quantize(CLI::App& root, Invocation& invocation) {
     return run_job(*request);
   });
   command->add_option("--model", request->model, "model directory")->required();
-  command->add_option("--output", request->output, "directory to write")->required();
+  command->add_option("--output", request->output, "directory to write")->required()->check(non_empty());
   command->add_option("--type", request->quant_type, "nf4 or fp4")->required()->check(CLI::IsMember({"nf4", "fp4"}));
   command->add_flag("--double", request->double_quant, "quantize the block scales too");
   command->add_option("--block", request->block, "weights that share one scale: 32, 64, … 4096")->capture_default_str();

@@ -22,6 +22,15 @@ int list_recipes(bool json) {
   return 0;
 }
 
+/// As it is, or as the one field of a JSON document.
+int print_text(const char* field, const std::string& text, bool json) {
+  if (json)
+    std::cout << dump_json(Json{{field, text}}, 2) << '\n';
+  else
+    std::cout << text;
+  return 0;
+}
+
 }  // namespace
 
 void add_recipe(CLI::App& root, Invocation& invocation) {
@@ -33,25 +42,21 @@ void add_recipe(CLI::App& root, Invocation& invocation) {
 
   auto name = std::make_shared<std::string>();
   add_command(*group, invocation, "show", "print a shipped recipe ('reference': every key, commented)",
-              [name] {
-                std::cout << recipe::shipped_text(*name);
-                return 0;
-              })
+              [name, &common] { return print_text("recipe", recipe::shipped_text(*name), common.json); })
       ->add_option("NAME", *name, "as in `graft recipe list`")
       ->required();
 
   auto destination = std::make_shared<std::string>();
-  CLI::App* copy = add_command(*group, invocation, "copy", "copy a shipped recipe to a file of your own", [name, destination] {
+  CLI::App* copy = add_command(*group, invocation, "copy", "copy a shipped recipe to a file of your own", [name, destination, &common] {
     recipe::copy_shipped(*name, *destination);
-    return 0;
+    return common.json ? print_text("file", *destination, true) : 0;
   });
   copy->add_option("NAME", *name, "as in `graft recipe list`")->required();
   copy->add_option("FILE", *destination, "new file")->required();
 
   auto key = std::make_shared<std::string>();
-  add_command(*group, invocation, "explain", "meaning, type, default and range of a key, a section, or all keys", [key] {
-    std::cout << recipe::explain(*key);
-    return 0;
+  add_command(*group, invocation, "explain", "meaning, type, default and range of a key, a section, or all keys", [key, &common] {
+    return print_text("text", recipe::explain(*key), common.json);
   })->add_option("KEY", *key, "such as adapter.rank or adapter");
 
   add_command(*group, invocation, "schema", "JSON schema of recipes, for editors", [] {

@@ -2,12 +2,14 @@
 
 #include "cli/command.h"
 #include "cli/job_library.h"
+#include "graft/base/signals.h"
 
 namespace graft::cli {
 
 void add_resume(CLI::App& root, Invocation& invocation) {
   auto request = std::make_shared<app::JobRequest>();
   auto* command = add_command(root, invocation, "resume", "continue a run from its newest valid checkpoint", [request, &invocation] {
+    hold_signals();
     require_path(request->run_directory, "RUN_DIR");
     request->command = "resume";
     request->common = invocation.common;

@@ -18,7 +18,7 @@ void add_score(CLI::App& root, Invocation& invocation) {
   add_model_options(command, *request);
   add_template_date(command, request->template_date);
   command->add_option("--input", request->input, "JSONL file: {\"tokens\":[…]}, {\"text\":…} or {\"messages\":[…]} per line")->required();
-  command->add_option("--output", request->output, "safetensors file to write")->required();
+  command->add_option("--output", request->output, "safetensors file to write")->required()->check(non_empty());
   command->add_flag("--logits", request->logits, "also write logits.i [T, vocabulary]");
 }
 

@@ -2,12 +2,14 @@
 
 #include "cli/command.h"
 #include "cli/job_library.h"
+#include "graft/base/signals.h"
 
 namespace graft::cli {
 
 void add_train(CLI::App& root, Invocation& invocation) {
   auto request = std::make_shared<app::JobRequest>();
   auto* command = add_command(root, invocation, "train", "run a recipe: train an adapter", [request, &invocation] {
+    hold_signals();
     request->command = "train";
     request->common = invocation.common;
     return run_job(*request);

@@ -4,7 +4,7 @@ import subprocess
 import time
 
 import pytest
-from graft_cli import GRAFT, run_graft
+from graft_cli import GRAFT, ROOT, run_graft
 
 COMMANDS = ["train", "plan", "resume", "generate", "eval", "score", "tokenize", "merge", "adapter", "data", "recipe", "doctor"]
 
@@ -72,3 +72,24 @@ def test_explain_knows_every_key_it_lists():
 
 def test_schema_is_json():
     assert json.loads(run_graft("recipe", "schema").stdout)["type"] == "object"
+
+
+def test_values_that_would_be_taken_for_others_are_usage_errors(tmp_path):
+    base = ROOT / "recipes/quickstart/base"
+    generate = ["generate", "--model", base, "--prompt", "Hi", "--max-new-tokens", "2"]
+    for extra in (["--temperature", "nan"], ["--top-p", "nan"], ["--temperature", "1", "--seed", "-1"],
+                  ["--temperature", "1", "--seed", "18446744073709551616"]):
+        refused = run_graft(*generate, *extra, check=False)
+        assert refused.returncode == 64 and not refused.stdout, extra
+    assert run_graft(*generate, "--seed", "18446744073709551615").returncode == 0
+    tokens = tmp_path / "tokens.jsonl"
+    tokens.write_text('{"tokens":[1,2,3]}\n')
+    for command in (["score", "--model", base, "--input", tokens, "--output", ""], ["quantize", "--model", base, "--type", "nf4", "--output", ""],
+                    ["eval", "--model", base, "--data", ROOT / "recipes/quickstart/acorn_eval.jsonl", "--max-length", "1"]):
+        assert run_graft(*command, check=False).returncode == 64, command
+
+
+def test_version_and_json_are_common_to_all_commands(tmp_path):
+    assert run_graft("score", "--version").stdout.startswith("graft ")
+    for arguments in (["show", "quickstart"], ["explain", "adapter.rank"], ["copy", "quickstart", str(tmp_path / "own.yaml")]):
+        assert isinstance(json.loads(run_graft("recipe", *arguments, "--json").stdout), dict)

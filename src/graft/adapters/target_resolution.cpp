@@ -162,6 +162,10 @@ class Resolver {
 
   void exclude() {
     for (const std::string& text : options_.exclude()) {
+      if (is_target_kind(text)) {
+        for (auto it = chosen_.begin(); it != chosen_.end();) it = path_is_of_kind(text, *it) ? chosen_.erase(it) : std::next(it);
+        continue;
+      }
       const NamePattern pattern(text, "exclude");
       bool any = false;
       for (const NamedModule& entry : modules_) {

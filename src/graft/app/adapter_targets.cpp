@@ -1,12 +1,14 @@
 #include "graft/app/adapter_targets.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "graft/adapters/name_pattern.h"
 #include "graft/adapters/target_kind.h"
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
+#include "graft/io/adapter_config.h"
 #include "graft/models/family.h"
 
 namespace graft::app {
@@ -64,6 +66,10 @@ std::set<std::string> chosen_names(const recipe::Recipe& recipe, const std::vect
       refuse(recipe, "adapter.target", entry, all);
   }
   for (const auto& entry : recipe.adapter.exclude) {
+    if (detail::is_target_kind(entry)) {
+      for (auto it = chosen.begin(); it != chosen.end();) it = detail::path_is_of_kind(entry, *it) ? chosen.erase(it) : std::next(it);
+      continue;
+    }
     const NamePattern pattern(entry, "adapter.exclude");
     if (!std::any_of(all.begin(), all.end(), [&](const auto& module) { return excludes(pattern, module.name); }))
       refuse(recipe, "adapter.exclude", entry, all);
@@ -83,9 +89,7 @@ void keep_layers(const recipe::Recipe& recipe, int64_t layers, std::set<std::str
   for (auto it = chosen->begin(); it != chosen->end();) it = wanted.count(layer_of(*it)) > 0 ? std::next(it) : chosen->erase(it);
 }
 
-}  // namespace
-
-std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
+std::vector<AdaptedModule> modules_of_recipe(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
   const auto all = adaptable(decoder);
   auto chosen = chosen_names(recipe, all);
   keep_layers(recipe, decoder.layers, &chosen);
@@ -105,6 +109,68 @@ std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const m
   if (result.empty())
     throw RecipeError("adapter.target, exclude and layers together leave no module to adapt").at(recipe.place_of("adapter.target"));
   return result;
+}
+
+io::AdapterConfig continued_adapter(const recipe::Recipe& recipe) {
+  const std::string& directory = recipe.adapter.init_from;
+  if (!std::filesystem::is_directory(directory)) throw recipe::missing_path(recipe, "adapter.init_from", directory, "adapter directory");
+  std::vector<std::string> warnings;  // said when it is loaded
+  return io::read_adapter_config(directory, &warnings);
+}
+
+std::vector<AdaptedModule> modules_of(const io::AdapterConfig& config, const models::DecoderOptions& decoder) {
+  std::vector<AdaptedModule> result;
+  for (auto module : adaptable(decoder)) {
+    const bool wanted = io::targets_all_linear(config) ? module.name != kHead && module.name != "model.embed_tokens"
+                                                       : io::targets_module(config, module.name);
+    if (!wanted) continue;
+    module.rank = io::rank_of(config, module.name);
+    result.push_back(std::move(module));
+  }
+  return result;
+}
+
+/// Every module of the decoder that has parameters of its own, and how many.
+std::vector<std::pair<std::string, int64_t>> modules_with_parameters(const models::DecoderOptions& decoder) {
+  std::vector<std::pair<std::string, int64_t>> all = {{"model.norm", decoder.hidden_size}};
+  for (const auto& module : adaptable(decoder)) all.emplace_back(module.name, module.in * module.out);
+  for (int64_t layer = 0; layer < decoder.layers; ++layer) {
+    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+    for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) all.emplace_back(prefix + norm, decoder.hidden_size);
+    if (!decoder.query_key_norm) continue;
+    for (const char* norm : {"self_attn.q_norm", "self_attn.k_norm"}) all.emplace_back(prefix + norm, decoder.head_size);
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
+  if (!recipe.adapter.init_from.empty()) return modules_of(continued_adapter(recipe), decoder);
+  try {
+    return modules_of_recipe(recipe, decoder);
+  } catch (const DataError& malformed) {
+    throw_at_key(recipe, malformed);
+  }
+}
+
+void throw_at_key(const recipe::Recipe& recipe, const Error& malformed) {
+  const std::string& where = malformed.where();  // "adapter_config.json: adapter.target"
+  const size_t colon = where.find(": ");
+  const std::string key = colon == std::string::npos ? "adapter" : where.substr(colon + 2);
+  throw RecipeError(key + ": " + malformed.message()).at(recipe.place_of(key)).hint(malformed.hint());
+}
+
+int64_t saved_whole_parameters(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
+  const auto names = recipe.adapter.init_from.empty() ? recipe.adapter.modules_to_save : continued_adapter(recipe).modules_to_save;
+  int64_t sum = 0;
+  for (const auto& [path, count] : modules_with_parameters(decoder)) {
+    const std::string dotted = "." + path + ".";
+    const bool saved = std::any_of(names.begin(), names.end(),
+                                   [&](const std::string& name) { return dotted.find("." + name + ".") != std::string::npos; });
+    if (saved) sum += count;
+  }
+  return sum;
 }
 
 }  // namespace graft::app

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "graft/base/error.h"
 #include "graft/models/decoder_options.h"
 #include "graft/recipe/recipe.h"
 
@@ -18,6 +19,13 @@ struct AdaptedModule {
 
 /// Which modules adapter.target, exclude, layers and overrides mean, from the config alone: the same rules as graft::attach, so that a
 /// slip is found before any weight is read. RecipeError at the key, with the nearest name.
+/// With adapter.init_from: those of that adapter's own config. RecipeError when there is none.
 std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const models::DecoderOptions& decoder);
+
+/// Throws what a malformed regular expression of a recipe is: a RecipeError at its key.
+[[noreturn]] void throw_at_key(const recipe::Recipe& recipe, const Error& malformed);
+
+/// Parameters that adapter.modules_to_save (or that of adapter.init_from) trains in full.
+int64_t saved_whole_parameters(const recipe::Recipe& recipe, const models::DecoderOptions& decoder);
 
 }  // namespace graft::app

@@ -6,6 +6,7 @@
 
 #include "graft/app/adapter_targets.h"
 #include "graft/app/quantized_base.h"
+#include "graft/app/schedule_options.h"
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
 #include "graft/models/family.h"
@@ -126,6 +127,7 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
   plan.dropped_samples = statistics.dropped_long + statistics.dropped_unsupervised + statistics.skipped_bad;
   plan.steps = total_steps(recipe, *data.train_plan);
   plan.steps_per_epoch = static_cast<double>(data.train_plan->steps_in_epoch(0));
+  schedule_options(recipe, plan.steps, plan.steps_per_epoch);  // refused here rather than when the run directory is there
   const auto epoch = data.train_plan->summary(0);
   plan.tokens_per_epoch = epoch.tokens;
   plan.packing_efficiency = epoch.packing_efficiency;
@@ -141,6 +143,7 @@ PlanReport make_plan(const recipe::Recipe& recipe, const RunData& data, bool cud
     const auto modules = adapted_modules(recipe, data.decoder);
     plan.adapted_modules = static_cast<int64_t>(modules.size());
     for (const auto& module : modules) plan.trainable_parameters += module.parameters();
+    plan.trainable_parameters += saved_whole_parameters(recipe, data.decoder);
     ranks = ranks_per_layer(modules, data.decoder.layers);
     if (!recipe.adapter.modules_to_save.empty())
       plan.warnings.push_back("adapter.modules_to_save: vLLM and llama.cpp refuse adapters with full copies of modules");
@@ -167,9 +170,8 @@ void check_budget(const recipe::Recipe& recipe, const PlanReport& plan) {
   throw RecipeError("the predicted peak memory, " + format_bytes(static_cast<double>(plan.memory.total())) + ", is above memory.budget, " +
                     format_bytes(static_cast<double>(*recipe.memory.budget)))
       .at(recipe.place_of("memory.budget"))
-      .hint(
-          "set memory.checkpointing: full and memory.offload_activations: true, or lower batch.micro_sequences, model.max_length or "
-          "adapter.rank");
+      .hint(std::string("set memory.checkpointing: full") + (plan.memory_inputs.cuda ? " and memory.offload_activations: true" : "") +
+            ", or lower batch.micro_sequences, model.max_length or adapter.rank");
 }
 
 Json predicted_json(const PlanReport& plan) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "graft/adapters/name_pattern.h"
+#include "graft/app/adapter_targets.h"
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
 #include "graft/io/model_directory.h"
@@ -62,7 +63,11 @@ std::optional<QuantizedBase> quantized_base(const recipe::Recipe& recipe) {
   const auto linears = models::linear_shapes(models::read_decoder_options(directory));
   std::vector<std::string> modules = {"model.embed_tokens"};
   for (const auto& [path, shape] : linears) modules.push_back(path);
-  if (!stored) check_skip(recipe, modules);
+  try {
+    if (!stored) check_skip(recipe, modules);
+  } catch (const DataError& malformed) {
+    throw_at_key(recipe, malformed);
+  }
   QuantizedBase base;
   base.type = stored ? stored->type : recipe.quant.type;
   base.stored = stored.has_value();

@@ -3,21 +3,11 @@
 #include <algorithm>
 
 #include "graft/app/device.h"
+#include "graft/app/schedule_options.h"
 #include "graft/base/random.h"
 
 namespace graft::app {
 namespace {
-
-train::ScheduleOptions schedule_options(const recipe::Recipe& recipe, int64_t steps, double steps_per_epoch) {
-  const auto& schedule = recipe.train.schedule;
-  train::ScheduleOptions options;
-  options.type = train::parse_schedule(schedule.type);
-  options.learning_rate = recipe.train.optimizer.lr;
-  options.minimum = schedule.min_lr.of(recipe.train.optimizer.lr);
-  options.warmup_steps = schedule.warmup.steps(steps, steps_per_epoch);
-  options.decay_fraction = static_cast<double>(schedule.decay.steps(steps, steps_per_epoch, 1)) / static_cast<double>(steps);
-  return options;
-}
 
 bool logs_to(const recipe::Recipe& recipe, const std::string& place) {
   return std::find(recipe.log.to.begin(), recipe.log.to.end(), place) != recipe.log.to.end();

@@ -68,6 +68,18 @@ std::shared_ptr<train::RunDirectory> open_run(const recipe::Recipe& recipe) {
   }
 }
 
+/// Steps were made and no checkpoint is there: they were saved and are lost, or the run ended before the first was due. A run that began
+/// with one (test_first) has always had one.
+void check_checkpoints_are_there(const recipe::Recipe& recipe, const train::RunDirectory& directory) {
+  std::error_code ignored;
+  if (directory.has_checkpoints() || fs::file_size(directory.metrics(), ignored) == 0 || ignored) return;
+  if (recipe.checkpoint.test_first)
+    throw DataError("this run has made steps, but its checkpoints are gone")
+        .at(directory.checkpoints().string())
+        .hint("restore one from a backup, or start anew in another output_dir");
+  log::warning("this run was stopped before its first checkpoint: it starts again at step 1");
+}
+
 void write_recipes(const recipe::Recipe& recipe, const train::RunDirectory& directory) {
   const auto resolved = directory.path() / "recipe.resolved.yaml";
   if (fs::exists(resolved)) return;
@@ -170,6 +182,7 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
     print_result(recipe, final_weights(recipe), request.common.json);
     return 0;
   }
+  check_checkpoints_are_there(recipe, *directory);
   log::copy_to_file(directory->log());
   write_recipes(recipe, *directory);
   for (const auto& warning : plan.warnings) log::warning(warning);
@@ -195,7 +208,10 @@ int run_resume_job(const JobRequest& request) {
     throw DataError("this is not a run directory: it has no recipe.resolved.yaml")
         .at(fs::absolute(path).string())
         .hint("give a recipe's output_dir");
+  if (!request.common.dtype.empty())
+    throw UsageError("resume goes on in the run's own number format").at("--dtype").hint("leave --dtype out");
   recipe::Recipe recipe = recipe::load_recipe(resolved, {}, request.common.device, "");
+  recipe.checkpoint.resume = "auto";  // who asks for resume wants it, whatever `train` would do
   recipe.output_dir = path.string();  // the directory may have been moved
   return run_recipe(std::move(recipe), request);
 }

@@ -10,6 +10,8 @@
 #include <memory>
 #include <mutex>
 
+#include "graft/base/error.h"
+
 namespace graft::log {
 namespace {
 
@@ -59,7 +61,11 @@ void set_color(Color color) { state().color = color; }
 void copy_to_file(const std::filesystem::path& path) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
-  s.file = std::make_unique<spdlog::logger>("graft", std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string()));
+  try {
+    s.file = std::make_unique<spdlog::logger>("graft", std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string()));
+  } catch (const spdlog::spdlog_ex& error) {
+    throw IoError(std::string("cannot write the log: ") + error.what()).at(path.string());
+  }
   s.file->set_pattern("%Y-%m-%dT%H:%M:%S %v");
 }
 

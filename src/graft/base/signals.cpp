@@ -14,6 +14,13 @@ struct sigaction previous[4];
 std::atomic<int> first_signal{0};
 std::atomic<int> interrupts{0};
 
+sigset_t all_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : kSignals) sigaddset(&set, number);
+  return set;
+}
+
 void remember(int number) {
   int none = 0;
   first_signal.compare_exchange_strong(none, number);
@@ -33,10 +40,17 @@ SignalFlag::SignalFlag(const std::vector<std::string>& names) {
     const bool named = std::find(names.begin(), names.end(), signal_name(kSignals[i])) != names.end();
     ::sigaction(kSignals[i], named ? &action : nullptr, &previous[i]);  // without an action it only tells the handler there is
   }
+  const sigset_t held = all_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
 }
 
 SignalFlag::~SignalFlag() {
   for (int i = 0; i < 4; ++i) ::sigaction(kSignals[i], &previous[i], nullptr);
+}
+
+void hold_signals() {
+  const sigset_t held = all_signals();
+  ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
 }
 
 int SignalFlag::received() { return first_signal; }

@@ -19,6 +19,10 @@ class SignalFlag {
   static int received();
 };
 
+/// Keeps the four signals waiting until a SignalFlag is there to take them (or the process ends): what comes while a run is being set up
+/// stops it in the same way as what comes later. Threads begun meanwhile never take them.
+void hold_signals();
+
 /// "TERM", "USR1", …
 const char* signal_name(int number);
 

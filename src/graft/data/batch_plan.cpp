@@ -17,8 +17,8 @@ namespace {
 
 using Packing = BatchPlanOptions::Packing;
 
-/// Rows that stay open with shuffle off: the file's order is kept to within them.
-constexpr int64_t kOpenRowsInOrder = 64;
+/// Rows that stay open with shuffle off: with one, rows hold the file's samples one after the other.
+constexpr int64_t kOpenRowsInOrder = 1;
 /// More epochs than any training makes; a number above it is a slip in the recipe, not work to do.
 constexpr double kMaxEpochs = 1e6;
 /// Epochs kept in memory: the running one and the next, which the prefetcher may be in already.

@@ -148,7 +148,9 @@ void check_peft(Check* check) {
       check->block(module.name, "PEFT cannot load modules whose name holds \"weight\"", "rename the module");
   for (const auto& saved : config.modules_to_save) {
     const bool there = std::any_of(check->adapter.whole.begin(), check->adapter.whole.end(),
-                                   [&](const AdapterWhole& t) { return ends_with(t.key.module, saved); });
+                                   [&](const AdapterWhole& t) {  // a container's tensors lie below it
+                                     return ("." + t.key.module + ".").find("." + saved + ".") != std::string::npos;
+                                   });
     if (!there)
       check->block("modules_to_save", "names " + saved + " but the file has no tensor of it",
                    "save the adapter again, or remove the entry");

@@ -28,8 +28,9 @@ bool given_any(const Recipe& recipe, const std::vector<std::string>& keys) {
 
 const std::vector<std::string>& lora_keys() {
   static const std::vector<std::string> keys = {
-      "adapter.rank",   "adapter.alpha",     "adapter.scaling",         "adapter.dropout", "adapter.target", "adapter.exclude",
-      "adapter.layers", "adapter.overrides", "adapter.modules_to_save", "adapter.bias",    "adapter.init",   "adapter.init_from"};
+      "adapter.rank",    "adapter.alpha",     "adapter.scaling",   "adapter.dropout",         "adapter.target",
+      "adapter.exclude", "adapter.layers",    "adapter.overrides", "adapter.modules_to_save", "adapter.bias",
+      "adapter.init",    "adapter.init_from", "adapter.dtype"};
   return keys;
 }
 
@@ -79,6 +80,9 @@ const std::vector<Rule>& rules() {
        "take rank, alpha, target and the like out, or use adapter.type: lora"},
       {"adapter.type", [](const Recipe& r) { return r.adapter.type == "full" && r.quant.type != "none"; },
        "a quantized base cannot be trained in full", "use adapter.type: lora, or quant.type: none"},
+      {"adapter.dtype",
+       [](const Recipe& r) { return !r.adapter.init_from.empty() && r.was_given("adapter.dtype") && r.adapter.dtype != "fp32"; },
+       "an adapter that adapter.init_from names is trained in float32, whatever adapter.dtype says", "take adapter.dtype out"},
       {"adapter.init", [](const Recipe& r) { return r.adapter.init == "loftq" && r.quant.type == "none"; },
        "adapter.init: loftq makes up for what quantization loses, and nothing is quantized", "set quant.type, or use adapter.init: pissa"},
       {"adapter.init", [](const Recipe& r) { return r.quant.type == "fp8" && (r.adapter.init == "loftq" || r.adapter.init == "pissa"); },
@@ -130,6 +134,19 @@ const std::vector<Rule>& rules() {
        "take memory.offload_activations out, or run on a GPU"},
       {"runtime.ranks", [](const Recipe& r) { return r.runtime.ranks.value_or(1) > 1; },
        "more than one process is not in this version of graft", "leave runtime.ranks at auto or 1"},
+      {"data.eval",
+       [](const Recipe& r) {
+         return std::any_of(r.data.eval.sources.begin(), r.data.eval.sources.end(), [](const DataSource& s) { return s.weight != 1; });
+       },
+       "data.eval: weight has no meaning for evaluation, which reads every sample once", "take weight out, or use limit"},
+      {"export", [](const Recipe& r) { return r.exports.empty(); }, "export is an empty list, but the adapter is always written",
+       "take export out"},
+      {"export",
+       [](const Recipe& r) {
+         return r.adapter.type == "full" &&
+                std::any_of(r.exports.begin(), r.exports.end(), [](const ExportItem& e) { return !e.check.empty(); });
+       },
+       "export: check asks what consumers of adapters would refuse, and adapter.type: full writes none", "take check out"},
       {"export",
        [](const Recipe& r) {
          return std::any_of(r.exports.begin(), r.exports.end(), [](const ExportItem& e) { return e.format == "peft" && !e.dtype.empty(); });

@@ -38,7 +38,9 @@ RecipeError missing_path(const Recipe& recipe, const std::string& key, const std
   if (!recipe.file.empty() && fs::path(path).is_relative() && fs::exists(beside, ignored)) {
     hint = "it exists beside the recipe: write " + beside.string() + " (relative paths start at the working directory)";
   }
-  RecipeError error(recipe.place_of(key) + ": " + key + ": the " + what + " \"" + path + "\" does not exist");
+  const bool other_kind = fs::exists(path, ignored);
+  RecipeError error(recipe.place_of(key) + ": " + key + ": the " + what + " \"" + path + "\" " +
+                    (other_kind ? (fs::is_directory(path, ignored) ? "is a directory" : "is a file, not a directory") : "does not exist"));
   error.at(fs::absolute(path, ignored).string()).hint(hint);
   return error;
 }

@@ -44,7 +44,8 @@ void check(const ScheduleOptions& options, int64_t steps) {
                       std::to_string(steps))
         .hint("shorten train.schedule.warmup or give it as a percentage");
   if (options.type == ScheduleOptions::Type::kWsd && !(options.decay_fraction > 0 && options.decay_fraction <= 1))
-    throw RecipeError("the wsd schedule's decay must be above 0 and at most 100%");
+    throw RecipeError("the wsd schedule's decay must be above 0 and not longer than the run")
+        .hint("shorten train.schedule.decay or give it as a percentage");
 }
 
 ScheduleOptions::Type parse_schedule(const std::string& name) {

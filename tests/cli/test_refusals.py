@@ -1,0 +1,87 @@
+"""What is refused, and when; what plan promises; how a run that was stopped or damaged goes on."""
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+
+from graft_cli import GRAFT, ROOT, graft_json, run_graft
+
+EVAL = ROOT / "recipes/quickstart/acorn_eval.jsonl"
+
+
+def test_what_cannot_be_trained_is_refused_before_a_run_directory_is_made(recipe, tmp_path):
+    run = tmp_path / "run"
+    wrong = {
+        ("train.steps=13", "train.schedule.type=wsd", "train.schedule.decay=50"): "decay",
+        ("train.steps=13", "train.schedule.warmup=5 epochs"): "warm-up",
+        ("~adapter.rank", "adapter.init_from=/nonexistent"): "does not exist",
+        ('adapter.target=["regex:("]',): "malformed",
+        ('adapter.exclude=["regex:["]',): "malformed",
+        ("quant.type=nf4", 'quant.skip=["regex:["]'): "malformed",
+        ("export=[]",): "export",
+        ("~adapter.rank", "adapter.type=full", "adapter.dtype=bf16"): "adapter.type",
+    }
+    for overrides, words in wrong.items():
+        for command in ("plan", "train"):
+            refused = run_graft(command, recipe(), *overrides, check=False)
+            assert refused.returncode == 78 and words in refused.stderr, (overrides, refused.stderr)
+            assert not run.exists(), overrides
+    weighted = {"path": str(EVAL), "format": "messages", "weight": 0.5}
+    acorn = {"path": str(EVAL), "format": "messages"}
+    refused = run_graft("plan", recipe(data={"train": [acorn], "eval": [weighted], "cache": "none"}), check=False)
+    assert refused.returncode == 78 and "weight" in refused.stderr
+
+
+def test_plan_counts_what_train_trains(recipe, tmp_path):
+    run_graft("train", recipe(adapter={"rank": 8, "target": ["q_proj"]}))
+    cases = {"saved whole": (recipe("a.yaml", adapter={"rank": 4, "modules_to_save": ["lm_head", "norm"]}),),
+             "continued": (recipe("b.yaml", adapter={"init_from": str(tmp_path / "run/adapter")}),),
+             "without a half": (recipe("c.yaml", adapter={"rank": 4, "target": ["*_proj"], "exclude": "attention"}),)}
+    for number, (name, arguments) in enumerate(cases.items()):
+        planned = graft_json("plan", *arguments)["trainable_parameters"]
+        out = tmp_path / f"out{number}"
+        run_graft("train", *arguments, f"output_dir={out}", "train.steps=1")
+        assert json.loads((out / "report.json").read_text())["trainable_parameters"] == planned, name
+
+
+def test_resume_never_starts_anew_in_silence(recipe, tmp_path):
+    run = tmp_path / "run"
+    run_graft("train", recipe(), "checkpoint.resume=none")
+    shutil.copytree(run, tmp_path / "lost")
+    (tmp_path / "lost/report.json").unlink()
+    shutil.rmtree(tmp_path / "lost/checkpoints")
+    lost = run_graft("resume", tmp_path / "lost", check=False)
+    assert lost.returncode == 65 and "checkpoints are gone" in lost.stderr
+    (run / "report.json").unlink()  # as if it had been stopped before the end
+    assert run_graft("resume", run).stdout.strip() == str(run / "adapter")  # although `train` would refuse it
+    assert run_graft("resume", run, "--dtype", "bf16", check=False).returncode == 64
+    shutil.copytree(run, tmp_path / "blocked")
+    (tmp_path / "blocked/report.json").unlink()
+    (tmp_path / "blocked/log.txt").unlink()
+    (tmp_path / "blocked/log.txt").mkdir()
+    assert run_graft("resume", tmp_path / "blocked", check=False).returncode == 74
+
+
+def test_full_training_keeps_the_template_it_trained_with(recipe, tmp_path):
+    data = {"train": [{"path": str(EVAL), "format": "messages"}], "template": "chatml", "cache": "none"}
+    run_graft("train", recipe(adapter={"type": "full"}, data=data), "train.steps=1")
+    assert "im_start" in (tmp_path / "run/model/chat_template.jinja").read_text()
+
+
+def test_a_signal_in_the_first_moments_ends_as_a_later_one(recipe, tmp_path):
+    process = subprocess.Popen([GRAFT, "train", str(recipe()), f"output_dir={tmp_path / 'early'}", "train.steps=100000"], stderr=subprocess.DEVNULL)
+    usr1 = 1 << (signal.SIGUSR1 - 1)
+    status = pathlib.Path(f"/proc/{process.pid}/status")
+    # From where graft holds its signals back, long before the run is set up.
+    while not any(int(line.split()[1], 16) & usr1 for line in status.read_text().splitlines() if line.startswith(("SigBlk", "SigCgt"))):
+        assert process.poll() is None
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(120) == 75
+
+
+def test_a_log_reader_that_goes_away_does_not_stop_a_training(recipe, tmp_path):
+    process = subprocess.Popen([GRAFT, "train", str(recipe())], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stderr.close()
+    assert process.stdout.read().strip() == str(tmp_path / "run/adapter")
+    assert process.wait(120) == 0

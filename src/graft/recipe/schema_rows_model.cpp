@@ -8,8 +8,7 @@ std::vector<Key> rows_of_the_model() {
       Key("extends", Kind::kText, nullptr,
           "A recipe to build on: a file relative to this one, or a shipped name. Maps merge, lists replace.")
           .nullable(),
-      Key("name", Kind::kPath, at<&Recipe::name>,
-          "Name of the run in logs. Default: the file's name without extension.")
+      Key("name", Kind::kPath, at<&Recipe::name>, "Name of the run in logs. Default: the file's name without extension.")
           .nullable()
           .outside_identity(),
       Key("task", Kind::kChoice, at<&Recipe::task>,

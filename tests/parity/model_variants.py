@@ -28,6 +28,7 @@ VARIANTS = {
     "llama_head_dim": ("Llama", dict(head_dim=20, rms_norm_eps=1e-5)),
     "llama_linear": ("Llama", rope("linear", factor=2.5)),
     "llama_dynamic": ("Llama", dict(max_position_embeddings=64, **rope("dynamic", factor=2.0))),
+    "llama_dynamic_original": ("Llama", dict(max_position_embeddings=64, **rope("dynamic", factor=2.0, original_max_position_embeddings=64))),
     "llama_llama3": ("Llama", rope("llama3", **LLAMA3)),
     "llama_llama3_tied": ("Llama", dict(tie_word_embeddings=True, **rope("llama3", rope_theta=500000.0, **dict(LLAMA3, factor=32.0)))),
     "llama_yarn": ("Llama", rope("yarn", **YARN)),

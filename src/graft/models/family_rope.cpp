@@ -102,7 +102,7 @@ void read_section(const io::ConfigReader& config, const io::ConfigReader& rope, 
   if (options.type == RopeOptions::Type::kDynamic && decoder->head_size == 2) {
     throw DataError("dynamic rope scaling needs attention heads more than 2 wide").at(config.place("head_dim"));
   }
-  rope.ignore({"finetuned"});
+  rope.ignore({"finetuned", "original_max_position_embeddings"});  // the types above that use the latter have read it
 }
 
 }  // namespace

@@ -123,6 +123,14 @@ def test_graft_scores_what_peft_saved(name, base, tmp_path):
     require_close(graft_logits(base, tmp_path / "adapter", tmp_path), expected)
 
 
+@pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])
+def test_graft_scores_adapters_that_keep_a_tie(target, tied_base, tmp_path):
+    model = peft_adapter(tied_base, dict(target_modules=[target, "q_proj"], ensure_weight_tying=True))  # the file names the twin too
+    model.save_pretrained(tmp_path / "adapter")
+    expected = peft_logits(PeftModel.from_pretrained(load_base(tied_base), tmp_path / "adapter"))
+    require_close(graft_logits(tied_base, tmp_path / "adapter", tmp_path), expected)
+
+
 @pytest.mark.parametrize("name", ["all-linear", "embedding", "head", "save-embedding", "modules-to-save"])
 def test_graft_scores_adapters_of_a_tied_base(name, tied_base, tmp_path):
     model = peft_adapter(tied_base, OPTIONS[name])

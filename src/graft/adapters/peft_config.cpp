@@ -151,8 +151,10 @@ Resolution resolve_config(torch::nn::Module& root, const io::AdapterConfig& conf
   for (const NamedModule& entry : all) {
     const auto kind = site_kind(*entry.module);
     if (!kind) continue;
-    bool targeted = has_no_targets(config) ? in_file.count(entry.path) > 0 : io::targets_module(config, entry.path);
+    const bool has_factors = in_file.count(entry.path) > 0;
+    bool targeted = has_no_targets(config) ? has_factors : io::targets_module(config, entry.path);
     if (is_all_linear(config)) targeted = targeted && *kind == SiteKind::kLinear && !(is_graft_decoder(root) && entry.path == "lm_head");
+    targeted = targeted || (config.ensure_weight_tying && has_factors);
     if (!targeted) continue;
     check_adaptable(*entry.module, entry.path);
     out.targets.push_back({entry, *kind, io::rank_of(config, entry.path), io::alpha_of(config, entry.path)});

@@ -113,12 +113,13 @@ void read_patterns(const ConfigReader& config, AdapterConfig* out) {
     for (const auto& key : alphas->keys()) out->alpha_pattern.emplace_back(key, finite(*alphas, key, alphas->number(key)));
 }
 
-void warn_about_the_rest(const ConfigReader& config, const Json& json, std::vector<std::string>* warnings) {
+void warn_about_the_rest(const ConfigReader& config, const Json& json, bool ties, std::vector<std::string>* warnings) {
   // How the adapter was begun or made, not what it computes.
   config.ignore({"peft_version", "auto_mapping", "inference_mode", "loftq_config", "eva_config", "corda_config", "lora_ga_config",
                  "megatron_core", "qalora_group_size", "runtime_config"});
-  if (config.boolean_or("ensure_weight_tying", false))
-    warnings->push_back(config.place("ensure_weight_tying") + ": graft does not tie modules that are trained; ignored");
+  if (ties)
+    warnings->push_back(config.place("ensure_weight_tying") +
+                        ": the adapter is used as it is; trained further, the tied modules' factors go their own ways");
   for (const auto& name : config.unread()) {
     const std::string top = name.substr(0, name.find('.'));
     if (!json.contains(name) || !is_off(json[name])) warnings->push_back(config.place(top) + ": unknown key, ignored");
@@ -164,10 +165,11 @@ AdapterConfig parse_adapter_config(std::string_view text, const std::string& ori
   out.target_modules = names_or_pattern(config, json, "target_modules");
   out.exclude_modules = names_or_pattern(config, json, "exclude_modules");
   out.modules_to_save = config.strings("modules_to_save");
+  out.ensure_weight_tying = config.boolean_or("ensure_weight_tying", false);
   read_init(config, json, &out, sink);
   read_layers(config, json, &out);
   read_patterns(config, &out);
-  warn_about_the_rest(config, json, sink);
+  warn_about_the_rest(config, json, out.ensure_weight_tying, sink);
   for (const auto& line : to_log) log::warning(line);
   return out;
 }

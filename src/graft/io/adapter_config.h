@@ -29,6 +29,8 @@ struct AdapterConfig {
   std::variant<std::vector<std::string>, std::string> target_modules = std::vector<std::string>{};
   std::variant<std::vector<std::string>, std::string> exclude_modules = std::vector<std::string>{};
   std::vector<std::string> modules_to_save;
+  /// The file may hold factors of a tied embedding's or head's twin, which target_modules does not name.
+  bool ensure_weight_tying = false;
   std::optional<std::vector<int64_t>> layers_to_transform;
   std::vector<std::string> layers_pattern;
   /// In file order: the first match wins.

@@ -39,7 +39,7 @@ void complete(const AdapterConfig& config, AdapterModule* module, std::vector<st
   module->alpha = alpha_of(config, module->name);
   const auto rank = static_cast<double>(std::max<int64_t>(module->rank, 1));
   module->scale = module->alpha / (config.use_rslora ? std::sqrt(rank) : rank);
-  if (!module->embedding && !targets_module(config, module->name)) {
+  if (!module->embedding && !config.ensure_weight_tying && !targets_module(config, module->name)) {
     const auto* list = std::get_if<std::vector<std::string>>(&config.target_modules);
     if (list == nullptr || !list->empty()) complain("adapter_config.json does not target this module");
   }

@@ -153,6 +153,8 @@ TEST_CASE("the order follows the seed, and file order when shuffle is off", "[da
   fixture.options.shuffle = false;
   fixture.options.packing = BatchPlanOptions::Packing::kNone;
   REQUIRE(flat(fixture.plan().rows(1)) == all_of(fixture.dataset));
+  fixture.options.packing = BatchPlanOptions::Packing::kIsolated;
+  REQUIRE(flat(fixture.plan().rows(1)) == all_of(fixture.dataset));
 }
 
 TEST_CASE("steps are cut by rows, micro-batches by micro_sequences, and the last short ones are kept", "[data]") {

@@ -163,7 +163,7 @@ class Resolver {
   void exclude() {
     for (const std::string& text : options_.exclude()) {
       if (is_target_kind(text)) {
-        for (auto it = chosen_.begin(); it != chosen_.end();) it = path_is_of_kind(text, *it) ? chosen_.erase(it) : std::next(it);
+        std::erase_if(chosen_, [&](const std::string& path) { return path_is_of_kind(text, path); });
         continue;
       }
       const NamePattern pattern(text, "exclude");

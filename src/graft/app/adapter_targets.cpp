@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
+#include <numeric>
 #include <set>
 
 #include "graft/adapters/name_pattern.h"
@@ -37,13 +39,6 @@ std::vector<AdaptedModule> adaptable(const models::DecoderOptions& decoder) {
       .hint("its modules are " + enumerate(names));
 }
 
-// A container's name stands for what is inside it, as in `exclude: [mlp]`.
-bool excludes(const NamePattern& pattern, const std::string& name) {
-  for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1))
-    if (pattern.matches(name.substr(0, dot))) return true;
-  return pattern.matches(name);
-}
-
 // "model.layers.7.mlp.up_proj" is in layer 7; the embedding and the head are in none.
 int64_t layer_of(const std::string& name) {
   for (const auto& part : split(name, '.'))
@@ -67,13 +62,13 @@ std::set<std::string> chosen_names(const recipe::Recipe& recipe, const std::vect
   }
   for (const auto& entry : recipe.adapter.exclude) {
     if (detail::is_target_kind(entry)) {
-      for (auto it = chosen.begin(); it != chosen.end();) it = detail::path_is_of_kind(entry, *it) ? chosen.erase(it) : std::next(it);
+      std::erase_if(chosen, [&](const std::string& name) { return detail::path_is_of_kind(entry, name); });
       continue;
     }
     const NamePattern pattern(entry, "adapter.exclude");
-    if (!std::any_of(all.begin(), all.end(), [&](const auto& module) { return excludes(pattern, module.name); }))
+    if (!std::any_of(all.begin(), all.end(), [&](const auto& module) { return pattern.reaches(module.name); }))
       refuse(recipe, "adapter.exclude", entry, all);
-    for (auto it = chosen.begin(); it != chosen.end();) it = excludes(pattern, *it) ? chosen.erase(it) : std::next(it);
+    std::erase_if(chosen, [&](const std::string& name) { return pattern.reaches(name); });
   }
   return chosen;
 }
@@ -130,19 +125,6 @@ std::vector<AdaptedModule> modules_of(const io::AdapterConfig& config, const mod
   return result;
 }
 
-/// Every module of the decoder that has parameters of its own, and how many.
-std::vector<std::pair<std::string, int64_t>> modules_with_parameters(const models::DecoderOptions& decoder) {
-  std::vector<std::pair<std::string, int64_t>> all = {{"model.norm", decoder.hidden_size}};
-  for (const auto& module : adaptable(decoder)) all.emplace_back(module.name, module.in * module.out);
-  for (int64_t layer = 0; layer < decoder.layers; ++layer) {
-    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-    for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) all.emplace_back(prefix + norm, decoder.hidden_size);
-    if (!decoder.query_key_norm) continue;
-    for (const char* norm : {"self_attn.q_norm", "self_attn.k_norm"}) all.emplace_back(prefix + norm, decoder.head_size);
-  }
-  return all;
-}
-
 }  // namespace
 
 std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
@@ -163,12 +145,15 @@ void throw_at_key(const recipe::Recipe& recipe, const Error& malformed) {
 
 int64_t saved_whole_parameters(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
   const auto names = recipe.adapter.init_from.empty() ? recipe.adapter.modules_to_save : continued_adapter(recipe).modules_to_save;
+  auto parameters = models::parameter_shapes(decoder);
+  if (decoder.tied_embeddings)
+    parameters.push_back({"lm_head.weight", {decoder.vocabulary_size, decoder.hidden_size}});  // a copy of its own
   int64_t sum = 0;
-  for (const auto& [path, count] : modules_with_parameters(decoder)) {
-    const std::string dotted = "." + path + ".";
-    const bool saved = std::any_of(names.begin(), names.end(),
-                                   [&](const std::string& name) { return dotted.find("." + name + ".") != std::string::npos; });
-    if (saved) sum += count;
+  for (const auto& [path, shape] : parameters) {
+    const std::string module = path.substr(0, path.rfind('.'));
+    const auto saves = [&](const std::string& name) { return NamePattern(name, "adapter.modules_to_save").reaches(module); };
+    if (!std::any_of(names.begin(), names.end(), saves)) continue;
+    sum += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
   }
   return sum;
 }

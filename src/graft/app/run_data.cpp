@@ -147,6 +147,13 @@ void add_warnings(const data::Dataset& dataset, const std::string& what, std::ve
 
 }  // namespace
 
+bool needs_template(const std::vector<recipe::DataSource>& sources) {
+  return std::any_of(sources.begin(), sources.end(), [](const auto& source) {
+    const auto* format = data::find_format(source.format);
+    return format != nullptr && format->chat_template == data::Format::Template::kRequired;
+  });
+}
+
 RunData load_run_data(const recipe::Recipe& recipe) {
   if (!fs::is_directory(recipe.model.path)) throw recipe::missing_path(recipe, "model.path", recipe.model.path, "model directory");
   const io::ModelDirectory directory(recipe.model.path, io::ModelDirectory::Open::kConfigOnly);
@@ -162,7 +169,7 @@ RunData load_run_data(const recipe::Recipe& recipe) {
       std::all_of(all_sources.begin(), all_sources.end(), [](const auto& source) { return source.format == "tokens"; });
   if (!only_tokens || directory.has("tokenizer.json"))
     run.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::load(recipe.model.path));
-  if (!only_tokens) run.chat_template = load_template(recipe, directory, has_chat_source(all_sources));
+  if (!only_tokens) run.chat_template = load_template(recipe, directory, needs_template(all_sources));
 
   run.train = std::make_unique<data::Dataset>(
       data::Dataset::build(dataset_options(recipe, run, recipe.data.train), run.tokenizer.get(), run.chat_template.get()));

@@ -33,6 +33,9 @@ struct RunData {
 /// RecipeError with the key's place for paths that do not exist and values the model cannot take; DataError for bad files.
 RunData load_run_data(const recipe::Recipe& recipe);
 
+/// Whether some source's format is written through the model's chat template.
+bool needs_template(const std::vector<recipe::DataSource>& sources);
+
 /// Optimizer steps of the whole run: steps, epochs or tokens, whichever the recipe states.
 int64_t total_steps(const recipe::Recipe& recipe, const data::BatchPlan& plan);
 

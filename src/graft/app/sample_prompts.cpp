@@ -1,6 +1,5 @@
 #include "graft/app/sample_prompts.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -9,7 +8,6 @@
 #include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
-#include "graft/data/formats.h"
 
 namespace graft::app {
 namespace {
@@ -37,20 +35,13 @@ void check(const recipe::Recipe& recipe, const RunData& run, const std::string& 
 
 }  // namespace
 
-bool has_chat_source(const std::vector<recipe::DataSource>& sources) {
-  return std::any_of(sources.begin(), sources.end(), [](const auto& source) {
-    const auto* format = data::find_format(source.format);
-    return format != nullptr && format->chat_template == data::Format::Template::kRequired;
-  });
-}
-
 std::vector<SamplePrompt> read_sample_prompts(const recipe::Recipe& recipe, const RunData& run) {
   const std::string& path = recipe.eval.sample_prompts;
   if (path.empty()) return {};
   check(recipe, run, path);
   std::ifstream file(path, std::ios::binary);
   if (!file || fs::is_directory(path)) throw_io_error("cannot read", path, errno != 0 ? errno : EISDIR);
-  const bool chat = run.chat_template != nullptr && has_chat_source(recipe.data.train);
+  const bool chat = run.chat_template != nullptr && needs_template(recipe.data.train);
   std::vector<SamplePrompt> prompts;
   std::string line;
   for (int64_t number = 1; std::getline(file, line); ++number) {

@@ -21,7 +21,4 @@ struct SamplePrompt {
 /// RecipeError when the file does not exist or the run has no evaluation, DataError (file:line) for one that cannot be used.
 std::vector<SamplePrompt> read_sample_prompts(const recipe::Recipe& recipe, const RunData& run);
 
-/// Whether some source's format is written through the chat template.
-bool has_chat_source(const std::vector<recipe::DataSource>& sources);
-
 }  // namespace graft::app

@@ -57,9 +57,7 @@ void check_agreement(const recipe::Recipe& recipe, const io::AdapterConfig& conf
 }
 
 AdapterSet continue_adapter(const recipe::Recipe& recipe, torch::nn::Module& model) {
-  const fs::path directory = recipe.adapter.init_from;
-  if (!fs::is_directory(directory)) throw recipe::missing_path(recipe, "adapter.init_from", directory.string(), "adapter directory");
-  auto adapters = load_adapter(model, directory, "default", /*trainable=*/true);
+  auto adapters = load_adapter(model, recipe.adapter.init_from, "default", /*trainable=*/true);
   check_agreement(recipe, adapters.config());
   return adapters;
 }

@@ -1,11 +1,12 @@
 #include "graft/ops/dropped_factors.h"
 
-#include <ATen/Functions.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 
 #include "graft/ops/cuda_kernels.h"
 #include "graft/ops/low_rank_sum.h"
+#include "graft/ops/products.h"
 
 namespace graft::ops {
 namespace {
@@ -55,16 +56,6 @@ size_t end_of_run(const std::vector<Item>& items, size_t begin, const Takes& tak
 }
 
 }  // namespace
-
-at::Tensor scaled_product(const at::Tensor& left, const at::Tensor& right, double scale) {
-  if (scale == 1) return left.mm(right);
-  return at::addmm(left.new_empty({1, 1}), left, right, /*beta=*/0, /*alpha=*/scale);
-}
-
-at::Tensor master_gradient(const at::Tensor& left, const at::Tensor& right, at::ScalarType dtype) {
-  if (left.is_cuda() && dtype == at::kFloat && left.scalar_type() != at::kFloat) return at::mm(left, right, at::kFloat);
-  return left.mm(right).to(dtype);
-}
 
 at::Tensor dropped_products(const at::Tensor& x, const std::vector<DroppedFactor>& factors) {
   int64_t total_rank = 0, column = 0;

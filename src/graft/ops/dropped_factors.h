@@ -27,10 +27,4 @@ struct DroppedContraction {
 /// Q_iᵀ·drop_i(x) [rank, in] for every term, in `dtype` (of the factors' masters).
 std::vector<at::Tensor> dropped_contractions(const at::Tensor& x, const std::vector<DroppedContraction>& terms, at::ScalarType dtype);
 
-/// scale · (left·right), in one kernel.
-at::Tensor scaled_product(const at::Tensor& left, const at::Tensor& right, double scale);
-
-/// left·right for a master of `dtype`: a GPU keeps the float32 sum it has anyway.
-at::Tensor master_gradient(const at::Tensor& left, const at::Tensor& right, at::ScalarType dtype);
-
 }  // namespace graft::ops

@@ -79,7 +79,8 @@ __global__ void __launch_bounds__(kThreads, 2) product_kernel(const void* x, con
   }
 }
 
-// Backward goes down strips.
+// Backward goes down strips: go_down's loop, for one matrix with several narrow ones. One frame for both was tried: it spilled registers in
+// SwiGLU's backward, which cost 1.3 % of a 1B step.
 constexpr int kStages = 4;
 constexpr int kBlocksTogether = 3;
 

@@ -30,6 +30,43 @@ bool are_fast(std::initializer_list<at::Tensor> tensors) {
   return true;
 }
 
+/// Where the wanted sums of swiglu_backward go; `partial` is what the kernel works in.
+cuda::SwiGluContractions contractions_into(SwiGluGradients& result, const LowRankSum& gradient, const LowRankSum& gate,
+                                           const LowRankSum& up, const at::Tensor& partial) {
+  const auto floats = partial.options();
+  const int64_t width = gate.base.size(1);
+  if (gradient.narrow.defined()) result.narrow_output = at::empty({rank_of(gradient), width}, floats);
+  if (gate.narrow.defined()) result.gate_narrow = at::empty({width, rank_of(gate)}, floats);
+  if (up.narrow.defined()) result.up_narrow = at::empty({width, rank_of(up)}, floats);
+  const auto data = [](const at::Tensor& sum) { return sum.defined() ? sum.mutable_data_ptr<float>() : nullptr; };
+  return {data(partial), data(result.narrow_output), data(result.gate_narrow), data(result.up_narrow)};
+}
+
+SwiGluGradients swiglu_backward_on_gpu(const CudaKernels& kernels, const LowRankSum& gradient, const LowRankSum& gate, const LowRankSum& up,
+                                       const SwiGluBackwardOptions& options) {
+  const at::Tensor &d = gradient.base, &g = gate.base, &u = up.base;
+  const auto place = [&](const at::Tensor& input) { return options.in_place ? input : at::empty_like(input); };
+  SwiGluGradients result{place(g), place(u), {}, {}, {}, {}};
+  const int64_t rows = g.size(0), width = g.size(1), rank = std::max({rank_of(gradient), rank_of(gate), rank_of(up)});
+  cuda::SwiGluContractions sums;
+  at::Tensor partial;  // until the launch
+  if (options.contracts && rank > 0) {
+    partial = at::empty({kernels.low_rank_swiglu_partial_size(rows, width, rank)}, g.options().dtype(at::kFloat));
+    sums = contractions_into(result, gradient, gate, up, partial);
+  }
+  if (!result.narrow_output.defined()) result.output = place(d);
+  void* output = result.output.defined() ? result.output.mutable_data_ptr() : nullptr;
+  const CudaLaunch launch(g);
+  if (rank > 0)
+    kernels.low_rank_swiglu_backward(real_of(g), d.const_data_ptr(), terms_of(gradient), g.const_data_ptr(), terms_of(gate),
+                                     u.const_data_ptr(), terms_of(up), rows, width, result.gate.mutable_data_ptr(),
+                                     result.up.mutable_data_ptr(), output, sums, launch.stream());
+  else
+    kernels.swiglu_backward(real_of(g), d.const_data_ptr(), g.const_data_ptr(), u.const_data_ptr(), g.numel(),
+                            result.gate.mutable_data_ptr(), result.up.mutable_data_ptr(), output, launch.stream());
+  return result;
+}
+
 }  // namespace
 
 Normalised rms_norm(const at::Tensor& input, const at::Tensor& addend, const at::Tensor& weight, double epsilon) {
@@ -123,37 +160,7 @@ at::Tensor swiglu(const LowRankSum& gate, const LowRankSum& up) {
 SwiGluGradients swiglu_backward(const LowRankSum& gradient, const LowRankSum& gate, const LowRankSum& up,
                                 const SwiGluBackwardOptions& options) {
   const at::Tensor &d = gradient.base, &g = gate.base, &u = up.base;
-  if (const auto* kernels = kernels_for(g, u)) {
-    const auto place = [&](const at::Tensor& input) { return options.in_place ? input : at::empty_like(input); };
-    SwiGluGradients result{place(g), place(u), {}, {}, {}, {}};
-    const int64_t rows = g.size(0), width = g.size(1), rank = std::max({rank_of(gradient), rank_of(gate), rank_of(up)});
-    cuda::SwiGluContractions sums;
-    at::Tensor partial;
-    if (options.contracts && rank > 0) {
-      const auto sum = [&](const LowRankSum& part, bool wide_first, float*& to) {
-        if (rank_of(part) == 0) return at::Tensor();
-        auto tensor = at::empty({wide_first ? width : rank_of(part), wide_first ? rank_of(part) : width}, g.options().dtype(at::kFloat));
-        to = tensor.mutable_data_ptr<float>();
-        return tensor;
-      };
-      result.narrow_output = sum(gradient, /*wide_first=*/false, sums.output);
-      result.gate_narrow = sum(gate, /*wide_first=*/true, sums.gate);
-      result.up_narrow = sum(up, /*wide_first=*/true, sums.up);
-      partial = at::empty({kernels->low_rank_swiglu_partial_size(rows, width, rank)}, g.options().dtype(at::kFloat));
-      sums.partial = partial.mutable_data_ptr<float>();
-    }
-    if (!result.narrow_output.defined()) result.output = place(d);
-    const CudaLaunch launch(g);
-    void* output = result.output.defined() ? result.output.mutable_data_ptr() : nullptr;
-    if (rank > 0)
-      kernels->low_rank_swiglu_backward(real_of(g), d.const_data_ptr(), terms_of(gradient), g.const_data_ptr(), terms_of(gate),
-                                        u.const_data_ptr(), terms_of(up), rows, width, result.gate.mutable_data_ptr(),
-                                        result.up.mutable_data_ptr(), output, sums, launch.stream());
-    else
-      kernels->swiglu_backward(real_of(g), d.const_data_ptr(), g.const_data_ptr(), u.const_data_ptr(), g.numel(),
-                               result.gate.mutable_data_ptr(), result.up.mutable_data_ptr(), output, launch.stream());
-    return result;
-  }
+  if (const auto* kernels = kernels_for(g, u)) return swiglu_backward_on_gpu(*kernels, gradient, gate, up, options);
   if (!are_fast({d, g, u})) {
     const auto silu = at::silu(g);
     return {at::silu_backward(d * u, g), silu * d, silu * u, {}, {}, {}};

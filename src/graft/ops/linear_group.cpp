@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "graft/ops/dropped_factors.h"
+#include "graft/ops/products.h"
 
 namespace graft::ops {
 namespace {

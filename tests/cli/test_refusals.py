@@ -20,6 +20,8 @@ def test_what_cannot_be_trained_is_refused_before_a_run_directory_is_made(recipe
         ('adapter.exclude=["regex:["]',): "malformed",
         ("quant.type=nf4", 'quant.skip=["regex:["]'): "malformed",
         ("export=[]",): "export",
+        (f"model.path={EVAL}",): "is a file, not a directory",
+        ("~adapter.rank", f"adapter.init_from={ROOT}", "adapter.dtype=bf16"): "float32",
         ("~adapter.rank", "adapter.type=full", "adapter.dtype=bf16"): "adapter.type",
     }
     for overrides, words in wrong.items():
@@ -27,6 +29,8 @@ def test_what_cannot_be_trained_is_refused_before_a_run_directory_is_made(recipe
             refused = run_graft(command, recipe(), *overrides, check=False)
             assert refused.returncode == 78 and words in refused.stderr, (overrides, refused.stderr)
             assert not run.exists(), overrides
+    budget = run_graft("plan", recipe(), "memory.budget=1MB", "runtime.device=cpu", check=False)
+    assert budget.returncode == 78 and "checkpointing: full" in budget.stderr and "offload" not in budget.stderr
     weighted = {"path": str(EVAL), "format": "messages", "weight": 0.5}
     acorn = {"path": str(EVAL), "format": "messages"}
     refused = run_graft("plan", recipe(data={"train": [acorn], "eval": [weighted], "cache": "none"}), check=False)

@@ -117,6 +117,19 @@ TEST_CASE("modules trained whole block the servers, not PEFT", "[io]") {
   REQUIRE_THAT(adapter.blockers("peft"), Contains("modules_to_save"));
 }
 
+TEST_CASE("a container that was trained whole, and the twin of a tied module, do not block PEFT", "[io]") {
+  AdapterOnDisk container;
+  container.fields += R"(,"modules_to_save":["mlp"])";
+  container.tensors.push_back({"base_model.model.model.layers.0.mlp.gate_proj.weight", DType::kF32, {8, 6}, 0, 0});
+  REQUIRE(container.blockers("peft") == "");
+  AdapterOnDisk twin;
+  twin.tensors.push_back({"base_model.model.lm_head.lora_A.weight", DType::kF32, {2, 6}, 0, 0});
+  twin.tensors.push_back({"base_model.model.lm_head.lora_B.weight", DType::kF32, {10, 2}, 0, 0});
+  REQUIRE_THAT(twin.blockers("peft"), Contains("does not target this module"));
+  twin.fields += R"(,"ensure_weight_tying":true)";
+  REQUIRE(twin.blockers("peft") == "");
+}
+
 TEST_CASE("vllm's rank limit is named with the flag to pass", "[io]") {
   AdapterOnDisk adapter;
   adapter.fields = R"("target_modules":["q_proj"],"r":48,"lora_alpha":4)";

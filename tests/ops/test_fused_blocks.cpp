@@ -1,5 +1,6 @@
 #include "graft/ops/norm_gated_mlp.h"
 #include "graft/ops/norm_linears.h"
+#include "graft/ops/rotary.h"
 #include "ops/support.h"
 #include "support/devices.h"
 
@@ -219,6 +220,43 @@ TEST_CASE("a retained graph gives the same gradients twice", "[ops]") {
       const auto once = c.a[0].grad().clone();
       torch::autograd::backward({y}, {});
       require_close(c.a[0].grad(), once * 2, rounding(at::kFloat, 4 * size_of(once)));
+    }
+  });
+}
+
+// Query of four heads, key and value of two, all of size 8.
+TEST_CASE("query, key and value whose weights lie together multiply their gradients at once, to the same result", "[ops]") {
+  const Reader reader;
+  graft::test::for_each_device([&](at::Device device) {
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      INFO(device.str() << " " << dtype);
+      const auto angle = seeded_normal({1, 5, 4}, at::kFloat, 7).to(device);
+      const auto cos = angle.cos().to(dtype), sin = angle.sin().to(dtype);
+      std::vector<std::vector<at::Tensor>> results;
+      for (const bool together : {false, true}) {
+        adapted.clear();
+        Case c = make_case(device, dtype, false, true, 16, 32, false);
+        if (together) {
+          const auto memory = at::cat(c.weights);
+          int64_t begin = 0;
+          for (size_t i = 0; i < 3; begin += c.weights[i].size(0), ++i)
+            adapted[i].weight = c.weights[i] = memory.narrow(0, begin, c.weights[i].size(0)).detach();
+        }
+        const auto y = ops::norm_linears(c.x, c.norm, kEpsilon, {{c.weights[0], {}}, {c.weights[1], {}}, {c.weights[2], {}}});
+        REQUIRE(y.at_once == together);
+        const auto heads = [&](size_t i) { return y.outputs[i].unflatten(-1, {-1, 8}); };
+        const auto turned = together ? ops::rotary_side_by_side({heads(0), heads(1), heads(2)}, cos, sin)
+                                     : ops::Heads{ops::rotary(heads(0), cos, sin), ops::rotary(heads(1), cos, sin), heads(2)};
+        const auto output = at::cat({turned.query, turned.key, turned.value}, 2);
+        torch::autograd::backward({output, y.residual},
+                                  {seeded_normal(output.sizes(), at::kFloat, 99).to(device).to(dtype), at::ones_like(y.residual)});
+        results.push_back({output.detach()});
+        for (const at::Tensor& leaf : c.leaves())
+          if (leaf.grad().defined()) results.back().push_back(leaf.grad());
+      }
+      REQUIRE(at::equal(results[0][0], results[1][0]));
+      for (size_t i = 1; i < results[0].size(); ++i)  // one sum of 64 products instead of three that are rounded on the way
+        require_close(results[1][i], results[0][i], rounding(dtype, 8 * size_of(results[0][i])));
     }
   });
 }

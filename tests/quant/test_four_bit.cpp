@@ -198,13 +198,10 @@ TEST_CASE("a 4-bit weight multiplies like its decoded matrix, also in another co
   CHECK(at::equal(wide.input_gradient(g), g.to(at::kFloat).mm(w.to(at::kFloat)).to(at::kBFloat16)));
   // The forms that add onto a sum compute in the same dtype as those that make a fresh result.
   const at::Tensor flat = x.view({10, 70});
-  at::Tensor sum = at::ones({10, 24}, at::kBFloat16), wide_sum = sum.clone(), back = at::ones({10, 70}, at::kBFloat16);
-  plain.add_linear(sum, flat);
-  CHECK(at::equal(sum, at::ones({10, 24}, at::kBFloat16).addmm_(flat, w.t())));
-  wide.add_linear(wide_sum, flat);
-  CHECK(at::equal(wide_sum, wide.linear(flat, {}, ops::LinearForm::kMatmul) + 1));
-  wide.add_input_gradient(back, g);
-  CHECK(at::equal(back, wide.input_gradient(g) + 1));
+  const auto ones = [](int64_t width) { return at::ones({10, width}, at::kBFloat16); };
+  CHECK(at::equal(plain.add_linear(ones(24), flat), ones(24).addmm_(flat, w.t())));
+  CHECK(at::equal(wide.add_linear(ones(24), flat), wide.linear(flat, {}, ops::LinearForm::kOwn) + 1));
+  CHECK(at::equal(wide.add_input_gradient(ones(70), g), wide.input_gradient(g) + 1));
   CHECK(plain.kind() == "nf4");
   CHECK(plain.sizes() == at::IntArrayRef({24, 70}));
 }

@@ -10,6 +10,7 @@
 
 #include "graft/adapters/attach.h"
 #include "support/catch.h"
+#include "support/devices.h"
 
 using graft::ops::linear_cross_entropy;
 
@@ -92,6 +93,37 @@ TEST_CASE("a bfloat16 loss stays within bfloat16's rounding of the float32 one",
   CHECK(loss.scalar_type() == at::kFloat);
   CHECK(loss.item<float>() == Approx(expected.item<float>()).epsilon(0.01));  // 2^-8 per logit, averaged over rows
   CHECK(narrow.hidden.grad().scalar_type() == at::kBFloat16);
+}
+
+// On a GPU a row waits for its second pass in registers, then in shared memory, then where it came from: one vocabulary for each, and one
+// that cannot be read in 16-byte pieces.
+TEST_CASE("loss, gradient and count equal float64's for vocabularies of every size, on every device", "[ops]") {
+  graft::test::for_each_device([](at::Device device) {
+    for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      for (const int64_t vocabulary : {101, 4096, 49152, 128256, 300000}) {
+        if (device.is_cpu() && (dtype == at::kHalf || vocabulary > 49152)) continue;  // no path of their own there
+        INFO(device.str() << " " << dtype << " vocabulary " << vocabulary);
+        at::manual_seed(3);
+        const auto hidden = (at::randn({9, kWidth}) * 2).to(dtype), weight = at::randn({vocabulary, kWidth}).to(dtype);
+        auto targets = at::randint(vocabulary, {9}, at::kLong);
+        const auto logits = at::linear(hidden, weight).to(at::kDouble);
+        targets.slice(0, 0, 4).copy_(logits.argmax(1).slice(0, 0, 4));
+        auto mine = hidden.to(device).requires_grad_(), exact = hidden.to(at::kDouble).requires_grad_();
+        const auto loss = linear_cross_entropy(mine, weight.to(device), targets.to(device)).loss_sum;
+        const auto expected = at::cross_entropy_loss(at::linear(exact, weight.to(at::kDouble)), targets, {}, at::Reduction::Sum, -100);
+        loss.backward();
+        expected.backward();
+        // Logits and their gradients are rounded to the dtype: half a unit of sizes up to 30 and 1, nine times and 16 wide.
+        const double unit = dtype == at::kFloat ? 1e-6 : dtype == at::kHalf ? 1e-3 : 8e-3;
+        CHECK(std::abs(loss.item<double>() - expected.item<double>()) < 30 * unit * 3);
+        CHECK((mine.grad().cpu().to(at::kDouble) - exact.grad()).abs().max().item<double>() < unit * 4);
+        const at::NoGradGuard evaluation;
+        const auto counted = linear_cross_entropy(mine, weight.to(device), targets.to(device), {}, /*correct=*/true);
+        CHECK(counted.loss_sum.item<float>() == Approx(loss.item<float>()).epsilon(1e-6));
+        CHECK(counted.correct.item<int64_t>() >= 4);
+      }
+    }
+  });
 }
 
 TEST_CASE("an adapted output head gives its adapters the gradients of the whole cross-entropy", "[ops]") {

@@ -4,6 +4,7 @@
 
 #include "graft/adapters/dropout_stream.h"
 #include "graft/base/error.h"
+#include "graft/ops/trained_linear.h"
 
 namespace graft::detail {
 namespace {
@@ -20,7 +21,7 @@ Sides sides(const LoraFactors& factors, SiteKind kind) {
 
 at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, ops::LinearForm form) {
   if (form == ops::LinearForm::kAddmm) return at::addmm(bias, x, weight.t());
-  if (form == ops::LinearForm::kLinear) return at::linear(x, weight, bias);
+  if (form == ops::LinearForm::kLinear) return ops::trained_linear(x, weight, bias);
   return x.matmul(weight.t());
 }
 

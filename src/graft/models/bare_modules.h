@@ -3,11 +3,16 @@
 #include <torch/nn/modules/embedding.h>
 #include <torch/nn/modules/linear.h>
 
+#include <vector>
+
 namespace graft::models {
 
 /// torch::nn::Linear and Embedding with frozen, uninitialised parameters of the given dtype and device. LibTorch's constructors
 /// draw random weights, which takes minutes for a large model, always in float32 on the CPU; here weights come from a file.
 torch::nn::Linear bare_linear(int64_t in, int64_t out, bool bias, const at::TensorOptions& options);
+/// Linears that share an input, one per width of `outs`. Their weights lie one after the other in memory, in parameters of their own: fused
+/// operators can read them as one matrix (ops/side_by_side.h).
+std::vector<torch::nn::Linear> bare_linears(int64_t in, const std::vector<int64_t>& outs, bool bias, const at::TensorOptions& options);
 torch::nn::Embedding bare_embedding(int64_t count, int64_t width, const at::TensorOptions& options);
 
 /// Makes `weight` itself (the same tensor, not a copy) the module's parameter "weight": how a head is tied to its embedding.

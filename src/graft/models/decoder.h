@@ -8,6 +8,7 @@
 #include "graft/models/decoder_layer.h"
 #include "graft/models/decoder_options.h"
 #include "graft/models/kv_cache.h"
+#include "graft/ops/linear_operand.h"
 
 namespace graft::models {
 
@@ -43,7 +44,7 @@ class DecoderImpl : public torch::nn::Module {
   /// The last norm's output [rows, length, hidden]: what the chunked loss takes together with output_weight().
   at::Tensor hidden_states(const at::Tensor& ids, const Positions& positions = {}, KeyValueCache* cache = nullptr);
   /// The head on (a part of) what hidden_states returned: logits [..., vocabulary].
-  at::Tensor logits(const at::Tensor& hidden) { return lm_head_->forward(hidden); }
+  at::Tensor logits(const at::Tensor& hidden) { return ops::apply_linear({lm_head_->weight, lm_head_->bias}, hidden); }
   /// The output head's weight [vocabulary, hidden], possibly adapted or tied.
   const at::Tensor& output_weight() const { return lm_head_->weight; }
   const DecoderOptions& options() const { return options_; }

@@ -4,6 +4,7 @@
 
 #include "graft/models/bare_modules.h"
 #include "graft/ops/attention.h"
+#include "graft/ops/linear_operand.h"
 #include "graft/ops/norm_gated_mlp.h"
 #include "graft/ops/norm_linears.h"
 #include "graft/ops/rms_norm.h"
@@ -26,13 +27,12 @@ SelfAttentionImpl::SelfAttentionImpl(const DecoderOptions& decoder, int64_t laye
     : layer_(layer),
       head_size_(decoder.head_size),
       window_(decoder.sliding_window.empty() ? 0 : decoder.sliding_window[static_cast<size_t>(layer)]),
-      q_proj_(bare_linear(decoder.hidden_size, decoder.attention_heads * head_size_, decoder.qkv_bias, options)),
-      k_proj_(bare_linear(decoder.hidden_size, decoder.key_value_heads * head_size_, decoder.qkv_bias, options)),
-      v_proj_(bare_linear(decoder.hidden_size, decoder.key_value_heads * head_size_, decoder.qkv_bias, options)),
       o_proj_(bare_linear(decoder.attention_heads * head_size_, decoder.hidden_size, decoder.output_bias, options)) {
-  register_module("q_proj", q_proj_);
-  register_module("k_proj", k_proj_);
-  register_module("v_proj", v_proj_);
+  const int64_t queries = decoder.attention_heads * head_size_, keys = decoder.key_value_heads * head_size_;
+  const auto linears = bare_linears(decoder.hidden_size, {queries, keys, keys}, decoder.qkv_bias, options);
+  q_proj_ = register_module("q_proj", linears[0]);
+  k_proj_ = register_module("k_proj", linears[1]);
+  v_proj_ = register_module("v_proj", linears[2]);
   register_module("o_proj", o_proj_);
   if (decoder.query_key_norm) {
     q_norm_ = register_module("q_norm", RmsNorm(head_size_, decoder.norm_epsilon, options));
@@ -49,8 +49,16 @@ SelfAttentionImpl::Result SelfAttentionImpl::forward(const at::Tensor& input, co
     query = q_norm_->forward(query);
     key = k_norm_->forward(key);
   }
-  query = ops::rotary(query, context.rope.cos, context.rope.sin);
-  key = ops::rotary(key, context.rope.cos, context.rope.sin);
+  const auto &cos = context.rope.cos, &sin = context.rope.sin;
+  if (projected.at_once && !q_norm_) {
+    const auto turned = ops::rotary_side_by_side({query, key, value}, cos, sin);
+    query = turned.query;
+    key = turned.key;
+    value = turned.value;
+  } else {
+    query = ops::rotary(query, cos, sin);
+    key = ops::rotary(key, cos, sin);
+  }
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_size_));
   at::Tensor mixed;
   if (context.cache != nullptr && context.cache->length > 0) {
@@ -60,7 +68,7 @@ SelfAttentionImpl::Result SelfAttentionImpl::forward(const at::Tensor& input, co
     mixed = ops::attention(query, key, value, context.documents, scale, window_);
     if (context.cache != nullptr) context.cache->append(layer_, &key, &value);
   }
-  return {projected.residual, o_proj_->forward(mixed.flatten(-2))};
+  return {projected.residual, ops::apply_linear(parameters_of(o_proj_), mixed.flatten(-2))};
 }
 
 GatedMlpImpl::GatedMlpImpl(const DecoderOptions& decoder, const at::TensorOptions& options)

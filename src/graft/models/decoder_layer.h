@@ -44,7 +44,7 @@ class SelfAttentionImpl : public torch::nn::Module {
 
  private:
   int64_t layer_, head_size_, window_;
-  torch::nn::Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  torch::nn::Linear q_proj_{nullptr}, k_proj_{nullptr}, v_proj_{nullptr}, o_proj_;
   RmsNorm q_norm_{nullptr}, k_norm_{nullptr};
 };
 TORCH_MODULE(SelfAttention);

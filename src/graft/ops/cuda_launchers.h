@@ -21,9 +21,9 @@ void rms_norm_backward(Real dtype, const void* gradient, const void* input, cons
                        const void* addend, int64_t rows, int64_t width, void* input_gradient, void* stream);
 
 /// Half-split rotary embedding of [rows, length, heads, size]; cos, sin [table_rows, length, size / 2] with table_rows 1 or rows.
-/// `sign` −1 is the inverse rotation: the gradient. output may be input.
+/// `sign` −1 is the inverse rotation: the gradient. The output's positions are `output_stride` elements apart.
 void rotary(Real dtype, const void* input, const void* cos, const void* sin, int64_t rows, int64_t length, int64_t heads, int64_t size,
-            int64_t table_rows, float sign, void* output, void* stream);
+            int64_t table_rows, float sign, void* output, int64_t output_stride, void* stream);
 
 /// output = round(silu(gate)) · up over `count` elements.
 void swiglu_forward(Real dtype, const void* gate, const void* up, int64_t count, void* output, void* stream);

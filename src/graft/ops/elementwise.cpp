@@ -119,24 +119,20 @@ at::Tensor rms_norm_weight_gradient(const at::Tensor& gradient, const at::Tensor
   return (gradient.to(at::kFloat) * normalised).sum(0).to(dtype);
 }
 
-at::Tensor rotate(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin, bool inverse) {
+void rotate(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin, bool inverse, at::Tensor& output) {
   if (const auto* kernels = kernels_for(input, cos)) {
-    auto output = at::empty_like(input);
     const CudaLaunch launch(input);
     kernels->rotary(real_of(input), input.const_data_ptr(), cos.const_data_ptr(), sin.const_data_ptr(), input.size(0), input.size(1),
-                    input.size(2), input.size(3), cos.size(0), inverse ? -1.0f : 1.0f, output.mutable_data_ptr(), launch.stream());
-    return output;
+                    input.size(2), input.size(3), cos.size(0), inverse ? -1.0f : 1.0f, output.mutable_data_ptr(), output.stride(1),
+                    launch.stream());
+    return;
   }
   const auto signed_sin = inverse ? sin.neg() : sin;
-  if (are_fast({input, cos, sin})) {
-    auto output = at::empty_like(input);
-    cpu::rotary(input, cos, signed_sin, output);
-    return output;
-  }
+  if (are_fast({input, cos, sin})) return cpu::rotary(input, cos, signed_sin, output);
   const int64_t half = input.size(-1) / 2;
   const auto first = input.narrow(-1, 0, half), second = input.narrow(-1, half, half);
   const auto c = cos.unsqueeze(2), s = signed_sin.unsqueeze(2);
-  return at::cat({first * c - second * s, second * c + first * s}, -1);
+  output.copy_(at::cat({first * c - second * s, second * c + first * s}, -1));
 }
 
 at::Tensor swiglu(const LowRankSum& gate, const LowRankSum& up) {

@@ -149,11 +149,12 @@ void rotary(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& si
   const int64_t row_stride = cos.size(0) == 1 ? 0 : length;
   const float *x = input.const_data_ptr<float>(), *c = cos.const_data_ptr<float>(), *s = sin.const_data_ptr<float>();
   float* y = output.mutable_data_ptr<float>();
+  const int64_t output_stride = output.stride(1);
   parallel_for(input.size(0) * length, rows_per_task(heads * size), [&](int64_t begin, int64_t end) {
     for (int64_t token = begin; token < end; ++token) {
       const int64_t table = (token / length * row_stride + token % length) * half;
       for (int64_t head = 0; head < heads; ++head) {
-        rotate_head(x + (token * heads + head) * size, c + table, s + table, y + (token * heads + head) * size, half);
+        rotate_head(x + (token * heads + head) * size, c + table, s + table, y + token * output_stride + head * size, half);
       }
     }
   });

@@ -9,12 +9,13 @@
 
 namespace graft::ops {
 
-/// Which of LibTorch's three ways of computing x·Wᵀ + bias is asked for. They round differently; a frozen weight answers with the same
-/// kernel as a plain torch::nn module would, so that a model with no (or a zero) adapter gives the base's bits.
+/// Which way of computing x·Wᵀ + bias is asked for. They round differently; a frozen weight answers LibTorch's three with the same kernel
+/// as a plain torch::nn module would, so that a model with no (or a zero) adapter gives the base's bits.
 enum class LinearForm {
   kMatmul,  ///< x.matmul(W.t()), no bias: what torch::nn::Linear calls for 3-D inputs
   kAddmm,   ///< addmm(bias, x, W.t()), x is 2-D: what torch::nn::Linear calls for 2-D inputs with a bias
   kLinear,  ///< at::linear(x, W, bias)
+  kOwn,     ///< ops::product: what graft's own operators ask for, with and without an adapter
 };
 
 /// A matrix W [out, in] that is never trained. How it is stored is the subclass's business: dense (below) or quantized (quant/).
@@ -29,6 +30,8 @@ class FrozenWeight {
   virtual std::string kind() const = 0;  ///< "dense", "nf4", …: for people
   /// W [out, in] in `dtype`. May be the stored tensor itself: never write to it.
   virtual at::Tensor dense(at::ScalarType dtype) const = 0;
+  /// The stored matrix where it is stored as such and in `dtype`; else undefined.
+  virtual at::Tensor stored(at::ScalarType /*dtype*/) const { return {}; }
   /// Moves (and, where the storage allows it, casts) in place: everybody who shares this weight sees it.
   virtual void move(at::Device device, at::ScalarType dtype) = 0;
 
@@ -38,12 +41,12 @@ class FrozenWeight {
   virtual at::Tensor product(const Rows& x) const;
   /// Whether adding onto a sum (the two functions below) in this dtype costs no more than the product alone.
   virtual bool accumulates(at::ScalarType /*compute*/) const { return true; }
-  /// sum [rows, out] += x·Wᵀ, x [rows, in].
-  virtual void add_linear(at::Tensor& sum, const at::Tensor& x) const;
+  /// sum + x·Wᵀ, x [rows, in], sum [rows, out] contiguous. The caller gives `sum` up: the result may be written over it.
+  virtual at::Tensor add_linear(at::Tensor sum, const at::Tensor& x) const;
   /// g·W: the gradient for x. g [rows, out]. The result is fresh.
   virtual at::Tensor input_gradient(const at::Tensor& g) const;
-  /// sum += g·W.
-  virtual void add_input_gradient(at::Tensor& sum, const at::Tensor& g) const;
+  /// sum + g·W, in the same way.
+  virtual at::Tensor add_input_gradient(at::Tensor sum, const at::Tensor& g) const;
   /// W's rows [..., in] for integer ids [...].
   virtual at::Tensor rows(const at::Tensor& ids) const;
 
@@ -63,6 +66,7 @@ class DenseWeight final : public FrozenWeight {
   at::Device device() const override { return parameter_.device(); }
   std::string kind() const override { return "dense"; }
   at::Tensor dense(at::ScalarType dtype) const override { return parameter_.detach().to(dtype); }
+  at::Tensor stored(at::ScalarType dtype) const override { return dtype == this->dtype() ? parameter_.detach() : at::Tensor(); }
   void move(at::Device device, at::ScalarType dtype) override;
   const at::Tensor& parameter() const { return parameter_; }
 

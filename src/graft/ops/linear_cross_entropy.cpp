@@ -4,8 +4,6 @@
 #include <ATen/ops/_log_softmax.h>
 #include <ATen/ops/_softmax.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -14,6 +12,8 @@
 
 #include "graft/base/error.h"
 #include "graft/ops/cuda_kernels.h"
+#include "graft/ops/linear_operand.h"
+#include "graft/ops/products.h"
 
 namespace graft::ops {
 namespace {
@@ -28,11 +28,6 @@ struct Projection {
   int64_t chunk = 0;
   bool gradient = false;  // whether backward will be asked for
 };
-
-/// A plain tensor of a CPU or GPU, as opposed to an adapted weight that only knows how to be multiplied.
-bool is_dense(const at::Tensor& weight) {
-  return weight.key_set().has(c10::DispatchKey::CPU) || weight.key_set().has(c10::DispatchKey::CUDA);
-}
 
 /// −log p of each row's target, from log-probabilities [n, V].
 at::Tensor negative_log_likelihood(const at::Tensor& log_probabilities, const at::Tensor& targets) {
@@ -97,21 +92,20 @@ struct DenseProjection : torch::autograd::Function<DenseProjection> {
     const bool train_weight = projection.gradient && weight.requires_grad();
     auto losses = at::empty({count}, real);
     // Buffers live across chunks: pages are touched once, not once a chunk.
-    auto product = at::empty({chunk, weight.size(0)}, hidden.options());
-    Softmax softmax(projection, product);
+    auto logits = at::empty({chunk, weight.size(0)}, hidden.options());
+    Softmax softmax(projection, logits);
     auto hidden_gradient = projection.gradient ? at::empty_like(selected) : at::Tensor();
     auto weight_gradient = train_weight ? at::zeros(weight.sizes(), real) : at::Tensor();
     for (int64_t begin = 0; begin < count; begin += chunk) {
       const int64_t size = std::min(chunk, count - begin);
       const auto input = selected.narrow(0, begin, size);
       const auto targets = projection.targets.narrow(0, begin, size);
-      auto output = product.narrow(0, 0, size);
-      at::mm_out(output, input, weight.t());
+      auto output = product_in(logits.narrow(0, 0, size), input, weight.t());
       const auto narrow_gradient = softmax.run(output, targets, losses.narrow(0, begin, size));
       if (!projection.gradient) continue;
       auto target_rows = hidden_gradient.narrow(0, begin, size);
-      at::mm_out(target_rows, narrow_gradient, weight);
-      if (train_weight) weight_gradient.add_(at::mm(narrow_gradient.t(), input));
+      target_rows.copy_(product_in(target_rows, narrow_gradient, weight));
+      if (train_weight) weight_gradient.add_(product(narrow_gradient.t(), input));
     }
     context->saved_data["count"] = hidden.size(0);
     if (train_weight) weight_gradient = weight_gradient.to(weight.scalar_type());
@@ -139,7 +133,7 @@ struct AdaptedProjection : torch::autograd::Function<AdaptedProjection> {
     for (int64_t begin = 0; begin < count; begin += projection.chunk) {
       const int64_t size = std::min(projection.chunk, count - begin);
       const auto targets = projection.targets.narrow(0, begin, size);
-      const auto logits = at::linear(selected.narrow(0, begin, size), projection.weight).to(at::kFloat);
+      const auto logits = apply_linear({projection.weight, {}}, selected.narrow(0, begin, size)).to(at::kFloat);
       losses.narrow(0, begin, size).copy_(negative_log_likelihood(at::_log_softmax(logits, 1, false), targets));
       count_correct(projection, logits, targets);
     }
@@ -161,7 +155,7 @@ struct AdaptedProjection : torch::autograd::Function<AdaptedProjection> {
       at::Tensor logits;
       {
         const at::AutoGradMode with_gradient(true);
-        logits = at::linear(input, weight).to(at::kFloat);
+        logits = apply_linear({weight, {}}, input).to(at::kFloat);
       }
       auto gradient = at::_softmax(logits.detach(), 1, false);
       subtract_one_hot(gradient, saved[2].narrow(0, begin, size));

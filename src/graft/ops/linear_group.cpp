@@ -6,6 +6,7 @@
 
 #include "graft/ops/dropped_factors.h"
 #include "graft/ops/products.h"
+#include "graft/ops/side_by_side.h"
 
 namespace graft::ops {
 namespace {
@@ -57,20 +58,16 @@ LinearGroup::LowRank LinearGroup::low_rank(const at::Tensor& x, std::vector<at::
 }
 
 /// bias + Σ P·Bᵀ + x·Wᵀ. Undefined when the operand has no term.
-at::Tensor LinearGroup::forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms) const {
+at::Tensor LinearGroup::low_rank_first(size_t operand, const Rows& x, const LowRank& terms) const {
   const auto& [weight, bias, its_terms] = operands_[operand];
   if (!weight->accumulates(x.matrix().scalar_type())) return add_onto_product(operand, x, terms, {});
   at::Tensor y;
   for (size_t t = 0; t < terms_.size(); ++t) {
     if (terms_[t].operand != operand) continue;
     const at::Tensor p = terms.p.narrow(1, terms_[t].begin, terms_[t].rank), b = terms.b[t].t();
-    if (y.defined())
-      y.addmm_(p, b);
-    else
-      y = bias.defined() ? at::addmm(bias, p, b) : p.mm(b);
+    y = y.defined() ? add_product(y, p, b) : ops::product(p, b, bias);
   }
-  if (y.defined()) weight->add_linear(y, x.matrix());
-  return y;
+  return y.defined() ? weight->add_linear(y, x.matrix()) : y;
 }
 
 /// The same, with the product first; `addends` are added too.
@@ -99,11 +96,12 @@ LowRankSum LinearGroup::parts_of(size_t operand, const at::Tensor& p, std::vecto
 
 std::vector<at::Tensor> LinearGroup::forward(const at::Tensor& x, LinearForm form, std::vector<at::Tensor>* saved) const {
   const LowRank terms = low_rank(x, saved);
-  const Rows rows(x.is_cuda() ? as_matrix(x) : x);
+  const bool own_kernels = x.is_cuda() || form == LinearForm::kOwn;
+  const Rows rows(own_kernels ? as_matrix(x) : x);
   std::vector<at::Tensor> outputs;
   for (size_t i = 0; i < operands_.size(); ++i) {
     const LinearOperand& operand = operands_[i];
-    at::Tensor y = x.is_cuda() ? forward_on_gpu(i, rows, terms) : at::Tensor();
+    at::Tensor y = own_kernels ? low_rank_first(i, rows, terms) : at::Tensor();
     if (y.defined()) {
       auto shape = x.sizes().vec();
       shape.back() = y.size(1);
@@ -137,7 +135,7 @@ bool LinearGroup::all_kept_apart(const at::Tensor& like) const {
 std::vector<LowRankSum> LinearGroup::forward_apart(const at::Tensor& x, std::vector<at::Tensor>* saved) const {
   std::vector<LowRankSum> sums;
   if (!all_kept_apart(x)) {
-    for (at::Tensor& y : forward(x, LinearForm::kMatmul, saved)) sums.emplace_back(as_matrix(y));
+    for (at::Tensor& y : forward(x, LinearForm::kOwn, saved)) sums.emplace_back(as_matrix(y));
     return sums;
   }
   std::vector<at::Tensor> parts;
@@ -163,7 +161,7 @@ at::Tensor LinearGroup::forward_onto(const at::Tensor& addend, const at::Tensor&
   // The product first: at::addmm would copy the addend to begin with.
   if (x.is_cuda() && !terms_.empty() && !operands_.front().bias.defined())
     return add_onto_product(0, Rows(x), low_rank(x, saved), {addend});
-  return forward(x, LinearForm::kMatmul, saved).front().add_(addend);
+  return forward(x, LinearForm::kOwn, saved).front().add_(addend);
 }
 
 void LinearGroup::save_again(const at::Tensor& p, const at::Tensor& x, std::vector<at::Tensor>* saved) const { low_rank(x, saved, p); }
@@ -182,20 +180,34 @@ std::vector<at::Tensor> LinearGroup::narrow_gradients(const std::vector<at::Tens
   return result;
 }
 
+/// Of all operands [Σ out, in], or undefined.
+at::Tensor LinearGroup::stacked_weight(at::ScalarType dtype) const {
+  if (operands_.size() < 2 || terms_.empty() || dropout_) return {};
+  std::vector<at::Tensor> weights;
+  for (const LinearOperand& operand : operands_) {
+    weights.push_back(operand.weight->stored(dtype));
+    if (!weights.back().defined()) return {};
+  }
+  return side_by_side(weights, 0);
+}
+
 at::Tensor LinearGroup::input_gradient(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,
                                        const std::vector<at::Tensor>& saved, size_t first) const {
   const auto accumulates = [&](const LinearOperand& operand) { return operand.weight->accumulates(gradients.front().scalar_type()); };
-  const bool one_sum = gradients.front().is_cuda() && !terms_.empty() && !dropout_;
+  const bool one_sum = !terms_.empty() && !dropout_;
   if (one_sum && !std::all_of(operands_.begin(), operands_.end(), accumulates)) {
     std::vector<at::Tensor> products;
     for (size_t i = 0; i < operands_.size(); ++i) products.push_back(operands_[i].weight->input_gradient(gradients[i]));
     return add_up({products.front(), joined(narrow), saved[first + 1].t()}, {products.begin() + 1, products.end()});
   }
-  at::Tensor result = one_sum ? joined(narrow).mm(saved[first + 1]) : operands_.front().weight->input_gradient(gradients.front());
-  for (size_t i = one_sum ? 0 : 1; i < operands_.size(); ++i) operands_[i].weight->add_input_gradient(result, gradients[i]);
-  if (terms_.empty() || one_sum) return result;
+  const at::Tensor weights = stacked_weight(gradients.front().scalar_type());
+  const at::Tensor together = weights.defined() ? side_by_side(gradients, 1) : at::Tensor();
+  if (together.defined()) return add_product(ops::product(joined(narrow), saved[first + 1]), together, weights);
+  at::Tensor result =
+      one_sum ? ops::product(joined(narrow), saved[first + 1]) : operands_.front().weight->input_gradient(gradients.front());
+  for (size_t i = one_sum ? 0 : 1; i < operands_.size(); ++i) result = operands_[i].weight->add_input_gradient(result, gradients[i]);
+  if (!dropout_) return result;
   const at::Tensor& stacked = saved[first + 1];
-  if (!dropout_) return result.addmm_(joined(narrow), stacked);
   std::vector<DroppedProduct> products;
   for (size_t t = 0; t < terms_.size(); ++t)
     products.push_back({narrow[t], stacked.narrow(0, terms_[t].begin, terms_[t].rank).t(), terms_[t].dropout});
@@ -243,7 +255,7 @@ at::Tensor LinearGroup::b_gradient(const Term& term, const at::Tensor& g, const 
     return known.b[term.operand].narrow(1, begin, term.rank).to(dtype).contiguous();
   }
   // On a CPU (pᵀ·g)ᵀ: the wide matrix is read along its rows, up to twice as fast as gᵀ·p.
-  return g.is_cuda() ? master_gradient(g.t(), p, dtype) : p.t().mm(g).t().to(dtype).contiguous();
+  return g.is_cuda() ? master_gradient(g.t(), p, dtype) : ops::product(p.t(), g).t().to(dtype).contiguous();
 }
 
 std::vector<at::Tensor> LinearGroup::factor_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& narrow,

@@ -50,7 +50,8 @@ class LinearGroup : public torch::CustomClassHolder {
   size_t size() const { return operands_.size(); }
 
   /// x [..., in] → y_i [..., out_i], fresh. `form`: how the product with W is computed. `saved` (may be null) receives what backward takes.
-  /// On a GPU the low-rank part is written first and the product with W added onto it (one pass over y instead of three), where W can.
+  /// On a GPU, and for LinearForm::kOwn, the low-rank part is written first and the product with W added onto it (one pass over y instead
+  /// of three), where W can.
   std::vector<at::Tensor> forward(const at::Tensor& x, LinearForm form, std::vector<at::Tensor>* saved) const;
   /// y_i [T, out_i] for an operator that adds the low-rank parts itself, where keeps_apart says so.
   std::vector<LowRankSum> forward_apart(const at::Tensor& x, std::vector<at::Tensor>* saved) const;
@@ -62,11 +63,15 @@ class LinearGroup : public torch::CustomClassHolder {
   /// then it is computed from x; else only x's dtype is looked at.
   void save_again(const at::Tensor& p, const at::Tensor& x, std::vector<at::Tensor>* saved) const;
 
+  /// Whether input_gradient multiplies gradients that lie side by side (side_by_side.h) at once: the weights lie one after the other, and
+  /// nothing stands between their products. `like`: of the compute dtype.
+  bool multiplies_at_once(const at::Tensor& like) const { return stacked_weight(like.scalar_type()).defined(); }
+
   /// Whether factor_gradients needs x: some A is trained.
   bool needs_input(const std::vector<bool>& wanted_factors) const;
 
-  // Backward, in three parts so that a fused block can put its own work between them. gradients: g_i [T, out_i], rows contiguous; saved:
-  // what forward gave, beginning at `first`.
+  // Backward, in three parts so that a fused block can put its own work between them. gradients: g_i [T, out_i], rows contiguous (or side
+  // by side); saved: what forward gave, beginning at `first`.
 
   /// Q_t [T, rank] of every term.
   std::vector<at::Tensor> narrow_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& saved,
@@ -96,6 +101,7 @@ class LinearGroup : public torch::CustomClassHolder {
     at::Tensor p, a;
     std::vector<at::Tensor> b;
   };
+  at::Tensor stacked_weight(at::ScalarType dtype) const;
   LowRank low_rank(const at::Tensor& x, std::vector<at::Tensor>* saved, const at::Tensor& known_p = {}) const;
   at::Tensor narrow(const at::Tensor& x, const at::Tensor& stacked) const;
   at::Tensor add_onto_product(size_t operand, const Rows& x, const LowRank& terms, const std::vector<at::Tensor>& addends) const;
@@ -104,7 +110,7 @@ class LinearGroup : public torch::CustomClassHolder {
                                       const std::vector<bool>& wanted) const;
   at::Tensor b_gradient(const Term& term, const at::Tensor& g, const at::Tensor& p, const KnownGradients& known) const;
   bool all_kept_apart(const at::Tensor& like) const;
-  at::Tensor forward_on_gpu(size_t operand, const Rows& x, const LowRank& terms) const;
+  at::Tensor low_rank_first(size_t operand, const Rows& x, const LowRank& terms) const;
 
   std::vector<LinearOperand> operands_;
   std::vector<Term> terms_;

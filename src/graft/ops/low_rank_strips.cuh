@@ -1,5 +1,6 @@
 #pragma once
 
+#include "graft/ops/async_copy.cuh"
 #include "graft/ops/low_rank_tiles.cuh"
 
 /// What kernels share that go down a strip of rows in their columns and contract what they see over the rows: narrowᵀ·matrix, summed in a
@@ -8,19 +9,6 @@ namespace graft::ops::cuda::tiles {
 
 constexpr int kStripWarps = 4;  // of a block, side by side
 constexpr int kStripThreads = 32 * kStripWarps;
-
-/// A 16-byte piece from global to shared memory without waiting; zeros when it is outside.
-__device__ inline void fetch(uint4* to, const void* from, bool inside) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(to))), "l"(from),
-               "r"(inside ? 16 : 0)
-               : "memory");
-}
-__device__ inline void close_stage() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-/// Until all but the `Newest` closed stages are there.
-template <int Newest>
-__device__ inline void wait_for_stages() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(Newest) : "memory");
-}
 
 /// A lane's two 16-byte pieces of a tile, by fetch.
 template <typename T>

@@ -5,6 +5,7 @@
 #include "graft/base/error.h"
 #include "graft/ops/elementwise.h"
 #include "graft/ops/rms_norm.h"
+#include "graft/ops/side_by_side.h"
 
 namespace graft::ops {
 namespace {
@@ -34,7 +35,7 @@ struct NormLinearsFunction : torch::autograd::Function<NormLinearsFunction> {
     const auto rows = x.reshape({-1, x.size(-1)}).contiguous();
     const auto normalised = elementwise::rms_norm(rows, {}, norm_weight, call->epsilon);
     variable_list saved{x, norm_weight, normalised.reciprocal_root};
-    auto outputs = call->group.forward(normalised.output, LinearForm::kMatmul, &saved);
+    auto outputs = call->group.forward(normalised.output, LinearForm::kOwn, &saved);
     context->save_for_backward(std::move(saved));
     context->saved_data["call"] = c10::IValue::make_capsule(call);
     auto result = shaped(std::move(outputs), x);
@@ -50,7 +51,9 @@ struct NormLinearsFunction : torch::autograd::Function<NormLinearsFunction> {
     const auto &x = saved[0], &norm_weight = saved[1], &root = saved[2];
     const auto rows = x.reshape({-1, x.size(-1)}).contiguous();
     std::vector<at::Tensor> flat;
-    for (size_t i = 0; i + 1 < gradients.size(); ++i) flat.push_back(gradients[i].reshape({rows.size(0), -1}).contiguous());
+    for (size_t i = 0; i + 1 < gradients.size(); ++i) flat.push_back(gradients[i].reshape({rows.size(0), -1}));
+    if (!call->group.multiplies_at_once(rows) || !side_by_side(flat, 1).defined())
+      for (at::Tensor& gradient : flat) gradient = gradient.contiguous();
     const auto residual = gradients.back().reshape(rows.sizes()).contiguous();
     std::vector<bool> wanted;
     for (size_t i = 0; i < call->group.factors().size(); ++i) wanted.push_back(context->needs_input_grad(2 + i));
@@ -73,7 +76,7 @@ NormLinears norm_linears(const at::Tensor& x, const at::Tensor& norm_weight, dou
   auto operands = norm_weight.requires_grad() ? std::nullopt : look_through(linears, x);
   if (!operands) {
     const auto normalised = rms_norm(x, norm_weight, epsilon);
-    NormLinears result{{}, x};
+    NormLinears result{{}, x, false};
     for (const LinearParameters& linear : linears) result.outputs.push_back(apply_linear(linear, normalised));
     return result;
   }
@@ -85,11 +88,12 @@ NormLinears norm_linears(const at::Tensor& x, const at::Tensor& norm_weight, dou
     auto outputs = NormLinearsFunction::apply(x, norm_weight, at::TensorList(factors), call);
     const at::Tensor residual = outputs.back();
     outputs.pop_back();
-    return {outputs, x.requires_grad() ? residual : x};
+    return {outputs, x.requires_grad() ? residual : x, call->group.multiplies_at_once(x)};
   }
   const at::NoGradGuard no_graph;
   const auto rows = x.reshape({-1, x.size(-1)}).contiguous();
-  return {shaped(call->group.forward(elementwise::rms_norm(rows, {}, norm_weight, epsilon).output, LinearForm::kMatmul, nullptr), x), x};
+  return {shaped(call->group.forward(elementwise::rms_norm(rows, {}, norm_weight, epsilon).output, LinearForm::kOwn, nullptr), x), x,
+          false};
 }
 
 }  // namespace graft::ops

@@ -11,6 +11,7 @@ namespace graft::ops {
 struct NormLinears {
   std::vector<at::Tensor> outputs;  ///< y_i
   at::Tensor residual;              ///< x: take it for the residual sum, and its gradient joins the norm's in one pass
+  bool at_once = false;             ///< gradients of y_i that lie side by side in one matrix cost one product instead of one each
 };
 
 /// The way into an attention block: y_i = rms_norm(x)·W_iᵀ + bias_i for Linears that share the normalised input.

@@ -14,4 +14,13 @@ namespace graft::ops {
 /// Each product is rounded to the input's dtype before the sum, as transformers does. Saves only cos and sin for backward.
 at::Tensor rotary(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin);
 
+/// What one projection gives an attention block, each [rows, length, its heads, size].
+struct Heads {
+  at::Tensor query, key, value;
+};
+
+/// rotary() of query and key; value as it is. Backward lays the three gradients side by side, as columns of one matrix: the projection can
+/// multiply them at once (NormLinears::at_once).
+Heads rotary_side_by_side(const Heads& heads, const at::Tensor& cos, const at::Tensor& sin);
+
 }  // namespace graft::ops

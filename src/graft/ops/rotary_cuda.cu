@@ -8,7 +8,7 @@ constexpr int kThreads = 256;
 // One thread turns N pairs (x[i], x[i + size / 2]). Products are rounded before the sum, as transformers does.
 template <typename T, int N>
 __global__ void __launch_bounds__(kThreads) kernel(const T* input, const T* cos, const T* sin, int64_t length, int64_t heads, int64_t half,
-                                                   bool table_per_row, float sign, int64_t threads, T* output) {
+                                                   bool table_per_row, float sign, int64_t threads, int64_t output_stride, T* output) {
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (thread >= threads) return;
   const int64_t per_head = half / N;
@@ -24,16 +24,19 @@ __global__ void __launch_bounds__(kThreads) kernel(const T* input, const T* cos,
     x.item[j] = from_float<T>(rounded<T>(to_float(a.item[j]) * cosine) - rounded<T>(to_float(b.item[j]) * sine));
     y.item[j] = from_float<T>(rounded<T>(to_float(b.item[j]) * cosine) + rounded<T>(to_float(a.item[j]) * sine));
   }
-  store<T, N>(output, first, x);
-  store<T, N>(output, second, y);
+  T* token_output = output + token * output_stride;
+  const int64_t place = (head % heads) * 2 * per_head + part;
+  store<T, N>(token_output, place, x);
+  store<T, N>(token_output, place + per_head, y);
 }
 
 }  // namespace
 
 void rotary(Real dtype, const void* input, const void* cos, const void* sin, int64_t rows, int64_t length, int64_t heads, int64_t size,
-            int64_t table_rows, float sign, void* output, void* stream) {
-  const int64_t half = size / 2;
-  const bool wide = half % elements_per_access(dtype) == 0 && is_aligned(input) && is_aligned(cos) && is_aligned(sin) && is_aligned(output);
+            int64_t table_rows, float sign, void* output, int64_t output_stride, void* stream) {
+  const int64_t half = size / 2, unit = elements_per_access(dtype);
+  const bool wide = half % unit == 0 && output_stride % unit == 0 && is_aligned(input) && is_aligned(cos) && is_aligned(sin) &&
+                    is_aligned(output);
   dispatch(dtype, wide, [&](auto type, auto count) {
     using T = decltype(type);
     constexpr int N = decltype(count)::value;
@@ -41,7 +44,7 @@ void rotary(Real dtype, const void* input, const void* cos, const void* sin, int
     if (threads == 0) return;
     kernel<T, N><<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, 0, as_stream(stream)>>>(
         static_cast<const T*>(input), static_cast<const T*>(cos), static_cast<const T*>(sin), length, heads, half, table_rows > 1, sign,
-        threads, static_cast<T*>(output));
+        threads, output_stride, static_cast<T*>(output));
   });
   check_launch("rotary");
 }

@@ -21,14 +21,14 @@ at::Tensor FourBitWeight::input_gradient(const at::Tensor& g) const {
   return FrozenWeight::input_gradient(g.to(*compute_)).to(g.scalar_type());
 }
 
-void FourBitWeight::add_linear(at::Tensor& sum, const at::Tensor& x) const {
-  if (computes_in(x.scalar_type())) return FrozenWeight::add_linear(sum, x);
-  sum.add_(linear(x, {}, ops::LinearForm::kMatmul));
+at::Tensor FourBitWeight::add_linear(at::Tensor sum, const at::Tensor& x) const {
+  if (computes_in(x.scalar_type())) return FrozenWeight::add_linear(std::move(sum), x);
+  return sum.add_(linear(x, {}, ops::LinearForm::kOwn));
 }
 
-void FourBitWeight::add_input_gradient(at::Tensor& sum, const at::Tensor& g) const {
-  if (computes_in(g.scalar_type())) return FrozenWeight::add_input_gradient(sum, g);
-  sum.add_(input_gradient(g));
+at::Tensor FourBitWeight::add_input_gradient(at::Tensor sum, const at::Tensor& g) const {
+  if (computes_in(g.scalar_type())) return FrozenWeight::add_input_gradient(std::move(sum), g);
+  return sum.add_(input_gradient(g));
 }
 
 }  // namespace graft::quant

@@ -23,8 +23,8 @@ class FourBitWeight final : public ops::FrozenWeight {
   void move(at::Device device, at::ScalarType dtype) override;
   at::Tensor linear(const at::Tensor& x, const at::Tensor& bias, ops::LinearForm form) const override;
   at::Tensor input_gradient(const at::Tensor& g) const override;
-  void add_linear(at::Tensor& sum, const at::Tensor& x) const override;
-  void add_input_gradient(at::Tensor& sum, const at::Tensor& g) const override;
+  at::Tensor add_linear(at::Tensor sum, const at::Tensor& x) const override;
+  at::Tensor add_input_gradient(at::Tensor sum, const at::Tensor& g) const override;
 
   const FourBitTensor& stored() const { return tensor_; }
   std::optional<at::ScalarType> compute() const { return compute_; }

@@ -30,14 +30,14 @@ at::Tensor Fp8Weight::input_gradient(const at::Tensor& g) const {
   return quant::product(to_fp8(g, rows_.scales), {transposed(rows_.codes), one});
 }
 
-void Fp8Weight::add_linear(at::Tensor& sum, const at::Tensor& x) const {
-  if (accumulates(x.scalar_type())) return FrozenWeight::add_linear(sum, x);
-  sum.add_(product(ops::Rows(x)));
+at::Tensor Fp8Weight::add_linear(at::Tensor sum, const at::Tensor& x) const {
+  if (accumulates(x.scalar_type())) return FrozenWeight::add_linear(std::move(sum), x);
+  return sum.add_(product(ops::Rows(x)));
 }
 
-void Fp8Weight::add_input_gradient(at::Tensor& sum, const at::Tensor& g) const {
-  if (accumulates(g.scalar_type())) return FrozenWeight::add_input_gradient(sum, g);
-  sum.add_(input_gradient(g));
+at::Tensor Fp8Weight::add_input_gradient(at::Tensor sum, const at::Tensor& g) const {
+  if (accumulates(g.scalar_type())) return FrozenWeight::add_input_gradient(std::move(sum), g);
+  return sum.add_(input_gradient(g));
 }
 
 }  // namespace graft::quant

@@ -24,8 +24,8 @@ class Fp8Weight final : public ops::FrozenWeight {
   at::Tensor linear(const at::Tensor& x, const at::Tensor& bias, ops::LinearForm form) const override;
   at::Tensor product(const ops::Rows& x) const override;
   at::Tensor input_gradient(const at::Tensor& g) const override;
-  void add_linear(at::Tensor& sum, const at::Tensor& x) const override;
-  void add_input_gradient(at::Tensor& sum, const at::Tensor& g) const override;
+  at::Tensor add_linear(at::Tensor sum, const at::Tensor& x) const override;
+  at::Tensor add_input_gradient(at::Tensor sum, const at::Tensor& g) const override;
 
   const Fp8Rows& stored() const { return rows_; }
 

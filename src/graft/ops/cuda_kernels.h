@@ -15,6 +15,7 @@ struct CudaKernels {
   decltype(&cuda::rms_norm_forward) rms_norm_forward;
   decltype(&cuda::rms_norm_backward) rms_norm_backward;
   decltype(&cuda::rotary) rotary;
+  decltype(&cuda::place_columns) place_columns;
   decltype(&cuda::swiglu_forward) swiglu_forward;
   decltype(&cuda::swiglu_backward) swiglu_backward;
   decltype(&cuda::low_rank_sum) low_rank_sum;

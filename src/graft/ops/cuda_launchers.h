@@ -25,6 +25,9 @@ void rms_norm_backward(Real dtype, const void* gradient, const void* input, cons
 void rotary(Real dtype, const void* input, const void* cos, const void* sin, int64_t rows, int64_t length, int64_t heads, int64_t size,
             int64_t table_rows, float sign, void* output, int64_t output_stride, void* stream);
 
+/// input [rows, width] into columns of a wider matrix whose rows are `output_stride` elements apart.
+void place_columns(Real dtype, const void* input, int64_t rows, int64_t width, void* output, int64_t output_stride, void* stream);
+
 /// output = round(silu(gate)) · up over `count` elements.
 void swiglu_forward(Real dtype, const void* gate, const void* up, int64_t count, void* output, void* stream);
 

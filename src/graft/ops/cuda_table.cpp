@@ -8,6 +8,7 @@ const CudaKernels* compiled_cuda_kernels() {
   static const CudaKernels kernels{&cuda::rms_norm_forward,
                                    &cuda::rms_norm_backward,
                                    &cuda::rotary,
+                                   &cuda::place_columns,
                                    &cuda::swiglu_forward,
                                    &cuda::swiglu_backward,
                                    &cuda::low_rank_sum,

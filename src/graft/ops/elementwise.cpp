@@ -135,6 +135,17 @@ void rotate(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& si
   output.copy_(at::cat({first * c - second * s, second * c + first * s}, -1));
 }
 
+void place(const at::Tensor& input, at::Tensor& output) {
+  const auto* kernels = kernels_for(input, output);
+  if (kernels == nullptr) {
+    output.copy_(input);
+    return;
+  }
+  const CudaLaunch launch(input);
+  kernels->place_columns(real_of(input), input.const_data_ptr(), input.size(0) * input.size(1), input.size(2) * input.size(3),
+                         output.mutable_data_ptr(), output.stride(1), launch.stream());
+}
+
 at::Tensor swiglu(const LowRankSum& gate, const LowRankSum& up) {
   const at::Tensor &g = gate.base, &u = up.base;
   if (const auto* kernels = kernels_for(g, u)) {

@@ -27,6 +27,8 @@ at::Tensor rms_norm_weight_gradient(const at::Tensor& gradient, const at::Tensor
 /// input [rows, length, heads, size], cos and sin [rows or 1, length, size / 2], all contiguous; `inverse` turns back. output: the input's
 /// shape and dtype; only its positions may lie further apart than their entries reach, at one distance (columns of a wider matrix).
 void rotate(const at::Tensor& input, const at::Tensor& cos, const at::Tensor& sin, bool inverse, at::Tensor& output);
+/// Copies input, contiguous, to such an output.
+void place(const at::Tensor& input, at::Tensor& output);
 
 /// Of matrices [rows, width] whose low-rank parts may be apart (they are added, and rounded, on the way).
 at::Tensor swiglu(const LowRankSum& gate, const LowRankSum& up);

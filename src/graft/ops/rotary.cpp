@@ -51,7 +51,7 @@ struct RotarySideBySide : torch::autograd::Function<RotarySideBySide> {
       if (head < heads)
         elementwise::rotate(gradient.contiguous(), saved[0], saved[1], /*inverse=*/true, columns);
       else
-        columns.copy_(gradient);
+        elementwise::place(gradient.contiguous(), columns);
       gradient = columns;
     }
     gradients.resize(5);  // cos, sin

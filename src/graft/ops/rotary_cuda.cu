@@ -30,6 +30,16 @@ __global__ void __launch_bounds__(kThreads) kernel(const T* input, const T* cos,
   store<T, N>(token_output, place + per_head, y);
 }
 
+template <typename T, int N>
+__global__ void __launch_bounds__(kThreads) place_kernel(const T* input, int64_t pieces, int64_t threads, int64_t output_stride, T* output) {
+  const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (thread >= threads) return;
+  const int64_t row = thread / pieces;
+  store<T, N>(output + row * output_stride, thread - row * pieces, load<T, N>(input, thread));
+}
+
+unsigned blocks_for(int64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
+
 }  // namespace
 
 void rotary(Real dtype, const void* input, const void* cos, const void* sin, int64_t rows, int64_t length, int64_t heads, int64_t size,
@@ -42,11 +52,25 @@ void rotary(Real dtype, const void* input, const void* cos, const void* sin, int
     constexpr int N = decltype(count)::value;
     const int64_t threads = rows * length * heads * half / N;
     if (threads == 0) return;
-    kernel<T, N><<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, 0, as_stream(stream)>>>(
+    kernel<T, N><<<blocks_for(threads), kThreads, 0, as_stream(stream)>>>(
         static_cast<const T*>(input), static_cast<const T*>(cos), static_cast<const T*>(sin), length, heads, half, table_rows > 1, sign,
         threads, output_stride, static_cast<T*>(output));
   });
   check_launch("rotary");
+}
+
+void place_columns(Real dtype, const void* input, int64_t rows, int64_t width, void* output, int64_t output_stride, void* stream) {
+  const int64_t unit = elements_per_access(dtype);
+  const bool wide = width % unit == 0 && output_stride % unit == 0 && is_aligned(input) && is_aligned(output);
+  dispatch(dtype, wide, [&](auto type, auto count) {
+    using T = decltype(type);
+    constexpr int N = decltype(count)::value;
+    const int64_t threads = rows * width / N;
+    if (threads == 0) return;
+    place_kernel<T, N><<<blocks_for(threads), kThreads, 0, as_stream(stream)>>>(static_cast<const T*>(input), width / N, threads,
+                                                                                output_stride, static_cast<T*>(output));
+  });
+  check_launch("place_columns");
 }
 
 }  // namespace graft::ops::cuda

@@ -77,6 +77,27 @@ TEST_CASE("what determines the samples is in the cache's key, what does not is n
   REQUIRE(key(base) != first);
 }
 
+TEST_CASE("a template is in the key with the one for tools, its special tokens and the date if it asks for it", "[data]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.write("a.jsonl", R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]})");
+  auto options = cached(directory, path, "messages");
+  options.train_on.kind = graft::text::TrainOn::Kind::kAll;
+  const auto key = [&](const std::string& for_tools, const std::string& eos, const std::string& date) {
+    directory.write("model/tokenizer_config.json",
+                    R"({"chat_template":[{"name":"default","template":"xyz"},{"name":"tool_use","template":")" + for_tools +
+                        R"("}],"eos_token":")" + eos + R"("})");
+    options.template_date = date;
+    const auto chat_template = graft::text::ChatTemplate::load(directory / "model");
+    return Dataset::build(options, &byte_tokenizer(), &chat_template).fingerprint();
+  };
+  const auto first = key("t", "</s>", "2024-01-01");
+  REQUIRE(key("t", "</s>", "2030-01-01") == first);
+  REQUIRE(key("u", "</s>", "2024-01-01") != first);
+  REQUIRE(key("t", "<s>", "2024-01-01") != first);
+  const auto dated = key("{{ strftime_now('%Y') }}", "</s>", "2024-01-01");
+  REQUIRE(key("{{ strftime_now('%Y') }}", "</s>", "2030-01-01") != dated);
+}
+
 TEST_CASE("a damaged cache file is found and built again", "[data]") {
   const TemporaryDirectory directory;
   const auto options = cached(directory, directory.write("a.jsonl", token_lines({4, 9, 7})), "tokens");

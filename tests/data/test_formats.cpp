@@ -39,6 +39,23 @@ TEST_CASE("sharegpt's speakers become roles, its calls tool calls", "[data]") {
       {"role":"tool","content":"r"},{"role":"assistant","content":"a"}])"));
 }
 
+TEST_CASE("a sharegpt turn keeps the marks that say whether it is trained on", "[data]") {
+  const auto chat = std::get<Conversation>(read("sharegpt", R"({"conversations":[{"from":"human","value":"q","id":1},
+      {"from":"gpt","value":"a","weight":0},{"from":"function_call","value":"{\"name\":\"f\"}","train":false}]})"));
+  REQUIRE(chat.messages == Json::parse(R"([{"role":"user","content":"q"},{"role":"assistant","content":"a","weight":0},
+      {"role":"assistant","content":"","tool_calls":[{"type":"function","function":{"name":"f"}}],"train":false}])"));
+}
+
+TEST_CASE("a call that is none and a tool that is no object are refused", "[data]") {
+  for (const char* value : {"null", "[]", "5"}) {
+    const std::string row = R"({"conversations":[{"from":"function_call","value":")" + std::string(value) + R"("}]})";
+    REQUIRE_THAT(refusal("sharegpt", row), Contains("conversations[0].value holds no call"));
+  }
+  const std::string turn = R"("conversations":[{"from":"human","value":"q"}])";
+  REQUIRE_THAT(refusal("sharegpt", "{" + turn + R"(,"tools":["x"]})"), Contains("tools[0] is a string, expected an object"));
+  REQUIRE_THAT(refusal("sharegpt", "{" + turn + R"(,"tools":"[{},5]"})"), Contains("tools[1] is a number"));
+}
+
 TEST_CASE("alpaca is a conversation with a template and Stanford's prompt without", "[data]") {
   const std::string row = R"({"instruction":"I","input":"X","output":"O","history":[["q","a"]]})";
   const auto chat = std::get<Conversation>(read("alpaca", row));
@@ -75,6 +92,16 @@ TEST_CASE("tokens are checked against the vocabulary and against their labels", 
   REQUIRE_THAT(refusal("tokens", R"({"input_ids":[1.5]})"), Contains("is a fraction"));
   REQUIRE_THAT(refusal("tokens", R"({"input_ids":[]})"), Contains("empty list"));
   REQUIRE_THAT(refusal("tokens", R"({"input_ids":["1"]})"), Contains("is a string"));
+}
+
+TEST_CASE("a mask over tokens must agree with what is trained on", "[data]") {
+  REQUIRE(std::get<TokenRow>(read("tokens", R"({"input_ids":[5,6],"attention_mask":[1,true]})")).ids == std::vector<int32_t>{5, 6});
+  const auto padded = std::get<TokenRow>(read("tokens", R"({"input_ids":[5,0],"labels":[5,-100],"attention_mask":[1,0]})"));
+  REQUIRE(padded.labels == std::vector<int32_t>{5, -100});
+  const auto refused = refusal("tokens", R"({"input_ids":[5,0],"attention_mask":[1,0]})");
+  REQUIRE_THAT(refused, Contains("attention_mask[1] is 0") && Contains("labels with -100"));
+  REQUIRE_THAT(refusal("tokens", R"({"input_ids":[5,0],"attention_mask":[1]})"), Contains("not a list of 2 entries"));
+  REQUIRE_THAT(refusal("tokens", R"({"input_ids":[5],"attention_mask":[2]})"), Contains("attention_mask[0] is 2, expected 0 or 1"));
 }
 
 TEST_CASE("a missing field is answered with the keys found and the line to write", "[data]") {

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from chat_cases import CONVERSATIONS, GENERATION_TEMPLATES, RICH_CASES, SNIPPETS, VARIABLES
-from conftest import GRAFT
+from conftest import GRAFT, ROOT, run_graft
 
 transformers = pytest.importorskip("transformers")
 from transformers.utils.chat_template_utils import render_jinja_template  # noqa: E402
@@ -114,6 +114,29 @@ def test_ids_and_assistant_masks_equal_those_of_transformers(name, tokenizer_nam
         compared += 1
     print(f"{name} with {tokenizer_name}: {compared} masks equal")
     assert compared > 0
+
+
+ADDED = {"__type": "AddedToken", "content": "<i>"}
+
+
+@pytest.mark.parametrize("config, tokens_map", [
+    ({"bos_token": "<s>", "image_token": "<i>", "extra_special_tokens": {"think_token": "<t>"}}, None),
+    ({"image_token": ADDED, "model_specific_special_tokens": {"think_token": "<t>"}}, None),
+    ({"image_token": "<i>", "model_specific_special_tokens": {"think_token": "<t>"}}, None),
+    ({"add_bos_token": True, "image_token": None, "extra_special_tokens": ["<t>"]}, None),
+    ({"image_token": "config"}, {"image_token": "map", "think_token": "map", "bos_token": "map"}),
+    ({"image_token": "config", "added_tokens_decoder": {}}, {"image_token": "map", "think_token": "map", "bos_token": "map"}),
+    ({}, {"extra_special_tokens": {"think_token": "map"}})])
+def test_templates_see_the_tokens_that_only_this_model_names(tmp_path, config, tokens_map):
+    template = "{{ bos_token }}|{{ image_token }}|{{ think_token }}"
+    (tmp_path / "tokenizer.json").write_bytes((ROOT / "recipes/quickstart/base/tokenizer.json").read_bytes())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": template, **config}))
+    if tokens_map is not None:
+        (tmp_path / "special_tokens_map.json").write_text(json.dumps(tokens_map))
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text(json.dumps({"messages": MESSAGES}))
+    text = run_graft("tokenize", "--model", tmp_path, run_graft("tokenize", "--model", tmp_path, "--file", lines).stdout, "--decode").stdout
+    assert json.loads(text) == transformers.AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(MESSAGES, tokenize=False)
 
 
 PREFIX_EXACT = {name: text.replace("{% generation %}", "").replace("{% endgeneration %}", "") for name, text in GENERATION_TEMPLATES.items()}

@@ -85,6 +85,49 @@ TEST_CASE("special tokens are strings or objects with content; null means none",
   CHECK(graft::text::special_tokens_of(model.path()) == Tokens{{"bos_token", "<s>"}, {"eos_token", "config"}});
 }
 
+TEST_CASE("tokens that only this model names are variables, too", "[chat]") {
+  Directory model;
+  const auto tokens = [&](const std::string& config) {
+    model.with("tokenizer_config.json", config);
+    return render(ChatTemplate("{{ bos_token }}|{{ image_token }}|{{ think_token }}", graft::text::special_tokens_of(model.path())));
+  };
+  CHECK(
+      tokens(
+          R"({"bos_token": "<s>", "image_token": "<i>", "extra_special_tokens": {"think_token": {"__type": "AddedToken", "content": "<t>"}}})") ==
+      "<s>|<i>|<t>");
+  CHECK(tokens(R"({"image_token": {"__type": "AddedToken", "content": "<i>"}, "model_specific_special_tokens": {"think_token": "<t>"}})") ==
+        "|<i>|<t>");
+  // What transformers does with both: the config's model_specific_special_tokens give way.
+  CHECK(tokens(R"({"image_token": "<i>", "model_specific_special_tokens": {"think_token": "<t>"}})") == "|<i>|");
+  CHECK(tokens(R"({"add_bos_token": true, "image_token": null, "extra_special_tokens": ["<t>"]})") == "||");
+  CHECK_THROWS_AS(tokens(R"({"extra_special_tokens": {"think_token": 5}})"), DataError);
+  model.with("special_tokens_map.json", R"({"image_token": "map"})");
+  CHECK(tokens(R"({"extra_special_tokens": {"think_token": "<t>"}})") == "|map|<t>");
+  CHECK(tokens(R"({"added_tokens_decoder": {}})") == "||");
+}
+
+TEST_CASE("a model has a template when one of the places that load looks at holds one", "[chat]") {
+  Directory model;
+  CHECK_FALSE(graft::text::has_chat_template(model.path()));
+  model.with("tokenizer_config.json", R"({"chat_template": null})");
+  CHECK_FALSE(graft::text::has_chat_template(model.path()));
+  model.with("chat_template.json", R"({"chat_template": "processor"})");
+  CHECK(graft::text::has_chat_template(model.path()));
+  CHECK(render(ChatTemplate::load(model.path())) == "processor");
+}
+
+TEST_CASE("an adapter's template has the model's tokens and, when it is the model's, its template for tools", "[chat]") {
+  Directory model, adapter;
+  model.with("tokenizer_config.json",
+             R"({"bos_token": "<s>", "chat_template": [{"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]})");
+  RenderOptions with_tools;
+  with_tools.tools = Json::array();
+  adapter.with("chat_template.jinja", "own {{ bos_token }}");
+  CHECK(render(ChatTemplate::load_for(model.path(), adapter.path() / "chat_template.jinja"), with_tools) == "own <s>");
+  adapter.with("chat_template.jinja", "d");
+  CHECK(render(ChatTemplate::load_for(model.path(), adapter.path() / "chat_template.jinja"), with_tools) == "t");
+}
+
 TEST_CASE("messages must be an array of objects with a string role", "[chat]") {
   const ChatTemplate chat_template("x", {});
   for (const char* text :

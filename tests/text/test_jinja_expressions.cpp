@@ -144,7 +144,10 @@ TEST_CASE("filters that select and map", "[chat][jinja]") {
              {"items | select('odd') | list", "[3, 1]"},
              {"['b', 'A', 'a'] | sort", "['A', 'a', 'b']"},
              {"['a', 'A'] | unique | list", "['a']"},
-             {"d | dictsort | first", "('items', 'key')"}});
+             {"d | dictsort | first", "('items', 'key')"},
+             {"people | groupby('age') | map(attribute='grouper') | list", "[25, 30]"},
+             {"(people | groupby('age') | first).list | map(attribute='name') | first", "al"},
+             {"people | groupby('age') | first", "(25, [{'name': 'al', 'age': 25}])"}});
   check_refused({"items | map('upper') | length", "items | map('nope') | list", "[1, 'a'] | sort"});
 }
 

@@ -1,8 +1,8 @@
 #include <cmath>
-#include <fstream>
 #include <iostream>
 
 #include "graft/app/job_model.h"
+#include "graft/app/job_template.h"
 #include "graft/app/jobs.h"
 #include "graft/app/template_date.h"
 #include "graft/base/error.h"
@@ -12,6 +12,8 @@
 #include "graft/base/strings.h"
 #include "graft/data/batch_plan.h"
 #include "graft/data/formats.h"
+#include "graft/data/row_reader.h"
+#include "graft/data/source_files.h"
 #include "graft/data/special_ids.h"
 #include "graft/ops/linear_cross_entropy.h"
 #include "graft/text/chat_template.h"
@@ -22,16 +24,10 @@ namespace graft::app {
 namespace {
 
 // The format whose required fields the first row has.
-std::string recognise_format(const std::string& path) {
-  Json first;
-  if (ends_with(path, ".json")) {
-    const Json all = read_json(path);
-    if (all.is_array() && !all.empty()) first = all[0];
-  } else {
-    std::ifstream file(path);
-    for (std::string line; first.is_null() && std::getline(file, line);)
-      if (line.find_first_not_of(" \t\r") != std::string::npos) first = parse_json(line, path + ":1");
-  }
+std::string recognise_format(const data::SourceOptions& source) {
+  const auto path = data::expand_source(source).front().string();
+  data::Row row;
+  const Json first = data::open_rows(path)->next(row) ? data::parse_row(row, path) : Json();
   std::vector<std::string> keys;
   if (first.is_object())
     for (const auto& item : first.items()) keys.push_back(item.key());
@@ -45,27 +41,27 @@ std::string recognise_format(const std::string& path) {
       .hint("name one with --format: " + enumerate(data::format_names()));
 }
 
-data::Dataset build_dataset(const JobRequest& request, const models::DecoderOptions& decoder, const text::Tokenizer* tokenizer,
-                            const text::ChatTemplate* chat_template) {
+// Null for a format that takes none; one that cannot do without says so itself.
+std::unique_ptr<text::ChatTemplate> find_template(const JobRequest& request, const std::string& format_name) {
+  const auto* format = data::find_format(format_name);
+  if (format == nullptr || format->chat_template == data::Format::Template::kUnused) return nullptr;
+  if (!has_job_template(request.model, request.adapter)) return nullptr;
+  return std::make_unique<text::ChatTemplate>(load_job_template(request.model, request.adapter));
+}
+
+data::Dataset build_dataset(const JobRequest& request, const models::DecoderOptions& decoder, const text::Tokenizer* tokenizer) {
   data::DatasetOptions options;
   options.template_date = template_date(request.template_date);
   options.sources.resize(1);
-  options.sources[0].path = request.data;
-  options.sources[0].format = request.format.empty() ? recognise_format(request.data) : request.format;
+  auto& source = options.sources[0];
+  source.path = request.data;
+  source.format = request.format.empty() ? recognise_format(source) : request.format;
   options.max_length = request.max_length > 0 ? std::min(request.max_length, decoder.max_positions) : decoder.max_positions;
   options.on_overflow = data::DatasetOptions::Overflow::kTruncateRight;
   options.eos_id = tokenizer != nullptr ? data::find_eos_id(request.model, *tokenizer) : -1;
   options.vocabulary_size = decoder.vocabulary_size;
-  return data::Dataset::build(options, tokenizer, chat_template);
-}
-
-std::unique_ptr<text::ChatTemplate> find_template(const std::string& model) {
-  try {
-    return std::make_unique<text::ChatTemplate>(text::ChatTemplate::load(model));
-  } catch (const DataError& error) {
-    log::verbose(std::string("no chat template: ") + error.message());
-    return nullptr;  // formats that need one say so themselves
-  }
+  const auto chat_template = tokenizer != nullptr ? find_template(request, source.format) : nullptr;
+  return data::Dataset::build(options, tokenizer, chat_template.get());
 }
 
 }  // namespace
@@ -75,8 +71,7 @@ int run_eval_job(const JobRequest& request) {
   std::unique_ptr<text::Tokenizer> tokenizer;
   if (fs::exists(fs::path(request.model) / "tokenizer.json"))
     tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::load(request.model));
-  const auto chat_template = tokenizer ? find_template(request.model) : nullptr;
-  const auto dataset = build_dataset(request, options, tokenizer.get(), chat_template.get());
+  const auto dataset = build_dataset(request, options, tokenizer.get());
 
   auto decoder = load_job_model(request);
   data::BatchPlanOptions batching;

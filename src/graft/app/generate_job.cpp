@@ -69,7 +69,7 @@ void print(const Prompt& prompt, const Generated& generated, const std::string& 
 
 int run_generate_job(const JobRequest& request) {
   const at::NoGradGuard no_gradients;
-  Encoder encoder(request.model, template_date(request.template_date));
+  Encoder encoder(request.model, request.adapter, template_date(request.template_date));
   const auto prompts = read_prompts(request, read_options(request), &encoder);
   encoder.tokenizer();  // the answer needs it; a missing one is found now
   auto decoder = load_job_model(request);

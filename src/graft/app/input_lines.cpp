@@ -1,8 +1,10 @@
 #include "graft/app/input_lines.h"
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 
+#include "graft/app/job_template.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 
@@ -50,14 +52,14 @@ void for_each_json_line(const std::string& path, const std::function<void(const 
 }
 
 const text::Tokenizer& Encoder::tokenizer() {
-  if (!tokenizer_) tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(directory_));
+  if (!tokenizer_) tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(model_));
   return *tokenizer_;
 }
 
 std::vector<int32_t> Encoder::encode_text(const std::string& text) { return tokenizer().encode(text, /*add_special=*/true); }
 
 std::vector<int32_t> Encoder::encode_messages(const Json& line, bool add_generation_prompt) {
-  if (!template_) template_ = std::make_unique<text::ChatTemplate>(text::ChatTemplate::load(directory_));
+  if (!template_) template_ = std::make_unique<text::ChatTemplate>(load_job_template(model_, adapter_));
   text::RenderOptions options;
   options.add_generation_prompt = add_generation_prompt;
   options.date = date_;

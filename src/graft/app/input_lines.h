@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,12 +16,13 @@ namespace graft::app {
 /// file:line for a line that is not JSON.
 void for_each_json_line(const std::string& path, const std::function<void(const Json&, const std::string& place)>& use);
 
-/// Turns what users give (tokens, text or messages) into ids with a model directory's tokenizer and template, which are opened on
-/// first use: {"tokens":[…]} needs neither.
+/// Turns what users give (tokens, text or messages) into ids with a model directory's tokenizer and its template (the adapter's, when
+/// that brings one), which are opened on first use: {"tokens":[…]} needs neither.
 class Encoder {
  public:
-  /// `date`: what a template's strftime_now sees, YYYY-MM-DD.
-  Encoder(std::filesystem::path model_directory, std::string date) : directory_(std::move(model_directory)), date_(std::move(date)) {}
+  /// `adapter`: a directory, or "". `date`: what a template's strftime_now sees, YYYY-MM-DD.
+  Encoder(std::string model, std::string adapter, std::string date)
+      : model_(std::move(model)), adapter_(std::move(adapter)), date_(std::move(date)) {}
 
   /// {"tokens":[…]} as they are | {"text":…} or {"prompt":…} with the tokenizer's special tokens | {"messages":[…], "tools":[…]?}
   /// through the chat template. DataError at `place` for anything else.
@@ -33,8 +33,7 @@ class Encoder {
  private:
   std::vector<int32_t> encode_messages(const Json& line, bool add_generation_prompt);
 
-  std::filesystem::path directory_;
-  std::string date_;
+  std::string model_, adapter_, date_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::unique_ptr<text::ChatTemplate> template_;
 };

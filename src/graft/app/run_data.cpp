@@ -81,23 +81,25 @@ int64_t effective_max_length(const recipe::Recipe& recipe, const models::Decoder
   return *recipe.model.max_length;
 }
 
-bool model_has_template(const io::ModelDirectory& directory) {
-  if (directory.has("chat_template.jinja")) return true;
-  if (!directory.has("tokenizer_config.json")) return false;
-  return read_json((directory.path() / "tokenizer_config.json").string()).contains("chat_template");
+/// Whether some source's format is written through a chat template when there is one.
+bool takes_template(const std::vector<recipe::DataSource>& sources) {
+  return std::any_of(sources.begin(), sources.end(), [](const auto& source) {
+    const auto* format = data::find_format(source.format);
+    return format != nullptr && format->chat_template != data::Format::Template::kUnused;
+  });
 }
 
-std::unique_ptr<text::ChatTemplate> load_template(const recipe::Recipe& recipe, const io::ModelDirectory& directory, bool required) {
+std::unique_ptr<text::ChatTemplate> load_template(const recipe::Recipe& recipe, const std::vector<recipe::DataSource>& sources) {
   const std::string& source = recipe.data.template_source;
-  const auto specials = text::special_tokens_of(directory.path());
-  if (source == "chatml") return std::make_unique<text::ChatTemplate>(text::chatml_template(), specials, "chatml");
+  const fs::path model = recipe.model.path;
+  if (source == "chatml") return std::make_unique<text::ChatTemplate>(text::chatml_template(), text::special_tokens_of(model), "chatml");
   if (starts_with(source, "file:")) {
     const std::string path = source.substr(5);
     if (!fs::exists(path)) throw recipe::missing_path(recipe, "data.template", path, "chat template");
-    return std::make_unique<text::ChatTemplate>(text::ChatTemplate::load_file(path, specials));
+    return std::make_unique<text::ChatTemplate>(text::ChatTemplate::load_file(path, text::special_tokens_of(model)));
   }
-  if (!required && !model_has_template(directory)) return nullptr;
-  return std::make_unique<text::ChatTemplate>(text::ChatTemplate::load(directory.path()));
+  if (!takes_template(sources) || (!needs_template(sources) && !text::has_chat_template(model))) return nullptr;
+  return std::make_unique<text::ChatTemplate>(text::ChatTemplate::load(model));
 }
 
 void check_family(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
@@ -169,7 +171,7 @@ RunData load_run_data(const recipe::Recipe& recipe) {
       std::all_of(all_sources.begin(), all_sources.end(), [](const auto& source) { return source.format == "tokens"; });
   if (!only_tokens || directory.has("tokenizer.json"))
     run.tokenizer = std::make_unique<text::Tokenizer>(text::Tokenizer::load(recipe.model.path));
-  if (!only_tokens) run.chat_template = load_template(recipe, directory, needs_template(all_sources));
+  if (!only_tokens) run.chat_template = load_template(recipe, all_sources);
 
   run.train = std::make_unique<data::Dataset>(
       data::Dataset::build(dataset_options(recipe, run, recipe.data.train), run.tokenizer.get(), run.chat_template.get()));

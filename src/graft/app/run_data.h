@@ -20,7 +20,7 @@ struct RunData {
   models::DecoderOptions decoder;
   int64_t max_length = 0;                             ///< tokens: the recipe's, or 2048 at most of what the positions allow
   std::unique_ptr<text::Tokenizer> tokenizer;         ///< null when there is no tokenizer.json and every source is `tokens`
-  std::unique_ptr<text::ChatTemplate> chat_template;  ///< null when no source needs one and the model has none
+  std::unique_ptr<text::ChatTemplate> chat_template;  ///< null when no source takes one, or none needs one and the model has none
   std::unique_ptr<data::Dataset> train, eval;         ///< eval is null when it is split off train, or absent
   std::vector<int64_t> train_indices, eval_indices;
   data::BatchPlanOptions batching;

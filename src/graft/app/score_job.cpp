@@ -29,7 +29,7 @@ constexpr int64_t kRows = 512;
 
 std::vector<Line> read_lines(const JobRequest& request, const models::DecoderOptions& options) {
   std::vector<Line> lines;
-  Encoder encoder(request.model, template_date(request.template_date));
+  Encoder encoder(request.model, request.adapter, template_date(request.template_date));
   bool warned = false;
   for_each_json_line(request.input, [&](const Json& value, const std::string& place) {
     auto ids = encoder.encode(value, /*add_generation_prompt=*/false, place);

@@ -1,6 +1,5 @@
 #include "graft/data/cache_key.h"
 
-#include "graft/base/error.h"
 #include "graft/base/json.h"
 #include "graft/base/sha256.h"
 #include "graft/data/content_hash.h"
@@ -10,24 +9,10 @@ namespace graft::data {
 namespace {
 
 /// Raise when the same input gives other samples than before.
-constexpr int kFormatVersion = 1;
-
-std::string probe(const text::ChatTemplate& chat_template, const std::string& date) {
-  const Json messages = {{{"role", "user"}, {"content", "a"}}, {{"role", "assistant"}, {"content", "b"}}};
-  text::RenderOptions render;
-  render.date = date;
-  try {
-    return chat_template.render(messages, render).text;
-  } catch (const Error& error) {
-    return error.what();
-  }
-}
+constexpr int kFormatVersion = 2;
 
 Json template_key(const text::ChatTemplate& chat_template, const DatasetOptions& options) {
-  const bool uses_date = chat_template.source().find("strftime_now") != std::string::npos;
-  return {{"source", sha256(chat_template.source())},
-          {"probe", sha256(probe(chat_template, uses_date ? options.template_date : "2024-07-26"))},
-          {"date", uses_date ? options.template_date : ""}};
+  return {{"hash", chat_template.hash()}, {"date", chat_template.uses_date() ? options.template_date : ""}};
 }
 
 }  // namespace

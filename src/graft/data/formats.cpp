@@ -12,7 +12,7 @@ const std::vector<Format>& formats() {
       {"alpaca", {"instruction", "output"}, {"input", "system", "history"}, kOptional, read_alpaca},
       {"prompt_completion", {"prompt", "completion"}, {"tools"}, kOptional, read_prompt_completion},
       {"text", {"text"}, {}, kUnused, read_text},
-      {"tokens", {"input_ids"}, {"labels"}, kUnused, read_tokens},
+      {"tokens", {"input_ids"}, {"labels", "attention_mask"}, kUnused, read_tokens},
   };
   return registry;
 }

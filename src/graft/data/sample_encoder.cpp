@@ -4,30 +4,13 @@
 
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
-#include "graft/data/row_view.h"
+#include "graft/data/formats/chat_fields.h"
 
 namespace graft::data {
 namespace {
 
 constexpr int32_t kMasked = -100;
 using TrainKind = text::TrainOn::Kind;
-
-/// Whether a message carries a mark that takes it out of the loss: OpenAI's weight, LLaMA-Factory's loss_weight, Axolotl's train(ing).
-bool marked_untrained(const Json& message, size_t index) {
-  for (const char* key : {"weight", "loss_weight"}) {
-    const auto mark = message.find(key);
-    if (mark == message.end() || mark->is_null()) continue;
-    if (!mark->is_number() || (*mark != 0 && *mark != 1))
-      throw DataError("messages[" + std::to_string(index) + "]." + key + " is " + dump_json(*mark) +
-                      "; a message counts fully (1) or not at all (0)");
-    if (*mark == 0) return true;
-  }
-  for (const char* key : {"train", "training"}) {
-    const auto mark = message.find(key);
-    if (mark != message.end() && mark->is_boolean() && !mark->get<bool>()) return true;
-  }
-  return false;
-}
 
 bool is_assistant(const Json& message) { return message["role"] == "assistant"; }
 
@@ -37,9 +20,10 @@ Json first_messages(const Json& messages, size_t count) {
   return first;
 }
 
+/// Every token with a byte in the span, as encode_chat trains every token with a byte in a trained one; and those without bytes there.
 void mask_span(std::vector<int32_t>& labels, const std::vector<text::Token>& tokens, size_t begin, size_t end) {
   for (size_t t = 0; t < tokens.size(); ++t)
-    if (tokens[t].begin >= begin && tokens[t].begin < end) labels[t] = kMasked;
+    if (tokens[t].begin < end && (tokens[t].begin >= begin || tokens[t].end > begin)) labels[t] = kMasked;
 }
 
 }  // namespace
@@ -100,10 +84,8 @@ Encoded SampleEncoder::encode_messages(const Json& messages, const Json& tools, 
   Encoded encoded{std::move(chat.ids), std::move(chat.labels)};
   if (options_.pretrain) return encoded;
 
-  std::vector<size_t> untrained;
-  for (size_t i = 0; i < messages.size(); ++i)
-    if (marked_untrained(messages[i], i) && trains(messages[i]["role"].get_ref<const std::string&>().c_str())) untrained.push_back(i);
   const bool prompt_masked = completion_begin > 0 && train_on.kind != TrainKind::kAll;
+  const auto untrained = untrained_turns(messages, prompt_masked ? completion_begin : 0);
   if (untrained.empty() && !prompt_masked) return encoded;
 
   const std::string whole = chat_template_->render(messages, render).text;
@@ -115,6 +97,18 @@ Encoded SampleEncoder::encode_messages(const Json& messages, const Json& tools, 
     mask_span(encoded.labels, tokens, prefix_bytes(messages, i, is_assistant(messages[i]), whole, render),
               prefix_bytes(messages, i + 1, false, whole, render));
   return encoded;
+}
+
+/// The turns from `first` on that would carry labels and are marked not to: where the others lie in the text need not be known.
+std::vector<size_t> SampleEncoder::untrained_turns(const Json& messages, size_t first) const {
+  std::vector<size_t> turns;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const bool marked = marked_untrained(messages[i], "messages[" + std::to_string(i) + "]");
+    if (i < first || !trains(messages[i]["role"].get_ref<const std::string&>().c_str())) continue;
+    if (options_.train_on.kind == TrainKind::kLastAssistant) turns.clear();  // an earlier turn of the assistant has no labels
+    if (marked) turns.push_back(i);
+  }
+  return turns;
 }
 
 /// Where the first `count` messages end in the rendered whole (with the header of the assistant's turn, when that comes next).

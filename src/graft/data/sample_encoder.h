@@ -18,8 +18,8 @@ int64_t count_supervised(const int32_t* labels, size_t length);
 
 /// Turns an example into tokens and marks what is trained on. Thread-safe.
 ///
-/// Conversation            rendered by the template, masked by train_on and by the messages' own marks (`weight` or `loss_weight` 0,
-///                         `train` or `training` false: that message is not trained on)
+/// Conversation            rendered by the template, masked by train_on and by the messages' own marks (`weight`, `loss_weight`, `train`
+///                         or `training` 0 or false: no token with a byte of that message is trained on)
 /// ConversationCompletion  the same, and nothing before the completion begins
 /// PromptCompletion        prompt + completion is encoded as one text, so that no token differs from what the model sees at
 ///                         inference; a token is trained on when it begins in the completion. End-of-sequence is appended and trained.
@@ -42,6 +42,7 @@ class SampleEncoder {
   Encoded encode(const TokenRow& row) const;
 
   Encoded encode_messages(const Json& messages, const Json& tools, size_t completion_begin) const;
+  std::vector<size_t> untrained_turns(const Json& messages, size_t first) const;
   size_t prefix_bytes(const Json& messages, size_t count, bool next_is_assistant, const std::string& whole,
                       const text::RenderOptions& options) const;
   void append_eos(Encoded& encoded, bool trained) const;

@@ -5,6 +5,7 @@
 
 #include "graft/base/error.h"
 #include "graft/base/json.h"
+#include "graft/text/chat_template.h"
 
 namespace graft::data {
 namespace {
@@ -19,25 +20,19 @@ std::optional<Json> read_object(const fs::path& path) {
   return json;
 }
 
-/// A token's text: a string, or an object with `content` (an AddedToken). Empty when there is none.
-std::string token_text(const Json& json, const char* name) {
-  const auto found = json.find(name);
-  if (found == json.end()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  if (found->is_object() && found->contains("content") && (*found)["content"].is_string()) return (*found)["content"].get<std::string>();
-  return "";
-}
-
-/// The id of a named special token (eos_token, pad_token); nullopt when no file names it.
+/// The id of a named special token (eos_token, pad_token), whose text is the one that templates see; nullopt when there is none.
 std::optional<int32_t> named_token(const fs::path& directory, const text::Tokenizer& tokenizer, const char* name) {
-  for (const char* file : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const auto json = read_object(directory / file);
-    const std::string text = json ? token_text(*json, name) : "";
-    if (text.empty()) continue;
-    if (const auto id = tokenizer.token_to_id(text)) return id;
-    throw DataError(std::string(name) + " is \"" + text + "\", which tokenizer.json does not have").at((directory / file).string());
+  const auto written = text::special_tokens_of(directory, /*with_class_defaults=*/false);
+  if (const auto token = written.find(name); token != written.end() && !token->second.empty()) {
+    if (const auto id = tokenizer.token_to_id(token->second)) return id;
+    throw DataError(std::string(name) + " is \"" + token->second + "\", which tokenizer.json does not have")
+        .at(directory.string())
+        .hint("correct it in tokenizer_config.json or special_tokens_map.json");
   }
-  return std::nullopt;
+  // A class's default that the vocabulary lacks is nobody's word: other files may name the id.
+  const auto tokens = text::special_tokens_of(directory);
+  const auto token = tokens.find(name);
+  return token == tokens.end() ? std::nullopt : tokenizer.token_to_id(token->second);
 }
 
 }  // namespace

@@ -31,7 +31,32 @@ std::string message_of(int error) {
   return reinterpret_cast<const char*>(text);
 }
 
-Code compile(const std::string& pattern, const char* field) {
+/// Python's {,n} as {0,n}: PCRE2 before 10.43 takes it for the characters themselves.
+std::string with_lower_bounds(const std::string& pattern) {
+  std::string out;
+  bool in_class = false;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    out += c;
+    if (c == '\\') {
+      if (i + 1 < pattern.size()) out += pattern[++i];
+    } else if (in_class) {
+      in_class = c != ']';
+    } else if (c == '[') {
+      in_class = true;
+      // A bracket that comes first is a member of the class.
+      if (pattern.compare(i + 1, 1, "^") == 0) out += pattern[++i];
+      if (pattern.compare(i + 1, 1, "]") == 0) out += pattern[++i];
+    } else if (c == '{' && pattern.compare(i + 1, 1, ",") == 0) {
+      const size_t end = pattern.find_first_not_of("0123456789", i + 2);
+      if (end != std::string::npos && pattern[end] == '}') out += '0';
+    }
+  }
+  return out;
+}
+
+Code compile(const std::string& python, const char* field) {
+  const std::string pattern = with_lower_bounds(python);
   const std::unique_ptr<pcre2_compile_context, Free> context(pcre2_compile_context_create(nullptr));
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int error = 0;
@@ -39,7 +64,7 @@ Code compile(const std::string& pattern, const char* field) {
   Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
                           &error, &offset, context.get()));
   if (!code)
-    throw DataError("regular expression \"" + pattern.substr(0, 200) + "\" is malformed at character " + std::to_string(offset) + ": " +
+    throw DataError("regular expression \"" + python.substr(0, 200) + "\" is malformed at character " + std::to_string(offset) + ": " +
                     message_of(error))
         .at(std::string("adapter_config.json: ") + field)
         .hint("correct the pattern; entries are regular expressions as in Python");

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "graft/base/error.h"
+#include "graft/base/sha256.h"
 #include "graft/text/chat_messages.h"
 #include "graft/text/jinja/evaluator.h"
 #include "graft/text/jinja/globals.h"
@@ -45,6 +46,16 @@ ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 bool ChatTemplate::has_generation_blocks(const RenderOptions& options) const { return state_->for_options(options).tree.has_generation; }
 const std::string& ChatTemplate::source() const { return state_->standard.source; }
+
+std::string ChatTemplate::hash() const {
+  const Json for_tools = state_->for_tools ? Json(sha256(state_->for_tools->source)) : Json();
+  return sha256(dump_json(Json{{"source", sha256(source())}, {"for_tools", for_tools}, {"special_tokens", state_->special_tokens}}));
+}
+
+bool ChatTemplate::uses_date() const {
+  const auto asks = [](const Parsed& parsed) { return parsed.source.find("strftime_now") != std::string::npos; };
+  return asks(state_->standard) || (state_->for_tools && asks(*state_->for_tools));
+}
 
 void ChatTemplate::set_tool_template(std::string_view source, const std::string& origin) { state_->for_tools.emplace(source, origin); }
 

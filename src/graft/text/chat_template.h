@@ -40,7 +40,14 @@ std::string_view chatml_template();
 /// as transformers' tokenizers hand them to templates: special_tokens_map.json (unless tokenizer_config.json has an
 /// added_tokens_decoder), else tokenizer_config.json, else the default of its tokenizer_class. A value is a string or
 /// {"content": …}; null means none. Empty when neither file is there.
-std::map<std::string, std::string> special_tokens_of(const std::filesystem::path& model_directory);
+/// The model's own ones besides: the entries of extra_special_tokens (when it is an object) and model_specific_special_tokens, and other
+/// top-level keys that end in _token.
+std::map<std::string, std::string> special_tokens_of(const std::filesystem::path& model_directory, bool with_class_defaults = true);
+
+/// Whether ChatTemplate::load finds a template there. A chat_template that is null is none. DataError for files that cannot be read.
+bool has_chat_template(const std::filesystem::path& model_directory);
+/// Whether `source` is the text of the template that the model is used with when there are no tools.
+bool is_default_template(const std::filesystem::path& model_directory, std::string_view source);
 
 /// A Jinja chat template in the dialect of transformers 5 (trim_blocks, lstrip_blocks, immutable sandbox, raise_exception,
 /// strftime_now, tojson without HTML escapes, generation blocks, loop controls). Text equals that of transformers'
@@ -56,11 +63,13 @@ class ChatTemplate {
   /// `special_tokens` holds bos_token, eos_token, … as the template sees them.
   ChatTemplate(std::string_view source, std::map<std::string, std::string> special_tokens, std::string origin = "chat_template");
   /// chat_template.jinja, else tokenizer_config.json's chat_template (a string, or the "default" of a list of named ones;
-  /// with several and tools present, "tool_use" as transformers does), with that directory's special tokens. DataError when
-  /// there is none.
+  /// with several and tools present, "tool_use" as transformers does), else chat_template.json's, with that directory's special tokens.
+  /// DataError when there is none.
   static ChatTemplate load(const std::filesystem::path& model_directory);
   /// One template file.
   static ChatTemplate load_file(const std::filesystem::path& path, std::map<std::string, std::string> special_tokens);
+  /// The template file of an adapter for this model. Where it is the model's own default, the model's template for tools belongs to it.
+  static ChatTemplate load_for(const std::filesystem::path& model_directory, const std::filesystem::path& path);
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
@@ -71,6 +80,10 @@ class ChatTemplate {
   bool has_generation_blocks(const RenderOptions& options = {}) const;
   /// Of the template that is used when there are no tools.
   const std::string& source() const;
+  /// SHA-256 of all that determines what is rendered besides the arguments: both templates' text and the special tokens.
+  std::string hash() const;
+  /// Whether a template asks for the date (strftime_now).
+  bool uses_date() const;
 
  private:
   void set_tool_template(std::string_view source, const std::string& origin);

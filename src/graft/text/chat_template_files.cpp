@@ -3,6 +3,7 @@
 
 #include "graft/base/error.h"
 #include "graft/base/files.h"
+#include "graft/base/strings.h"
 #include "graft/text/chat_template.h"
 
 namespace graft::text {
@@ -35,6 +36,37 @@ bool read_token(const Json& config, const char* name, const fs::path& path, std:
   if (!text->is_string()) throw DataError(std::string(name) + " must be a string or an object with a string \"content\"").at(path.string());
   tokens[name] = text->get<std::string>();
   return true;
+}
+
+/// Every member of an object of named tokens. A list of tokens (extra_special_tokens in most models) names none.
+void read_named(const Json& config, const char* section, const fs::path& path, std::map<std::string, std::string>& tokens) {
+  const auto found = config.find(section);
+  if (found == config.end() || !found->is_object()) return;
+  for (const auto& item : found->items()) read_token(*found, item.key().c_str(), path, tokens);
+}
+
+/// Top-level `…_token` keys beside the standard names; add_bos_token and the like are no tokens.
+void read_others(const Json& config, bool strings, bool objects, std::map<std::string, std::string>& tokens) {
+  for (const auto& [name, value] : config.items()) {
+    if (!ends_with(name, "_token") || std::find(kNames.begin(), kNames.end(), name) != kNames.end()) continue;
+    if (strings && value.is_string()) tokens[name] = value.get<std::string>();
+    if (objects && value.is_object() && value.contains("content") && value["content"].is_string())
+      tokens[name] = value["content"].get<std::string>();
+  }
+}
+
+/// The tokens that only this model has (image_token, think_token, …). As in transformers, model_specific_special_tokens counts only where
+/// the config names no other of them as a plain string, and a named token wins over an AddedToken or the map's.
+void read_own_tokens(const Json& config, const fs::path& config_path, const Json& map, const fs::path& map_path,
+                     std::map<std::string, std::string>& tokens) {
+  std::map<std::string, std::string> named;
+  read_others(config, /*strings=*/true, /*objects=*/false, named);
+  read_named(config, "extra_special_tokens", config_path, named);
+  if (named.empty()) read_named(config, "model_specific_special_tokens", config_path, named);
+  read_named(map, "extra_special_tokens", map_path, named);
+  read_others(config, /*strings=*/false, /*objects=*/true, tokens);
+  read_others(map, /*strings=*/true, /*objects=*/true, tokens);
+  for (auto& [name, text] : named) tokens[name] = text;
 }
 
 /// What transformers' tokenizer classes take for tokens that no file of the model speaks of.
@@ -109,6 +141,15 @@ std::vector<NamedTemplate> templates_in_processor_file(const fs::path& directory
   return templates_in_config(read_config(path), path.string());
 }
 
+/// All of a model's templates, from the first of the places that has any.
+std::vector<NamedTemplate> find_templates(const fs::path& directory) {
+  auto templates = templates_in_files(directory);
+  const fs::path config_path = directory / "tokenizer_config.json";
+  if (templates.empty()) templates = templates_in_config(read_config(config_path), config_path.string());
+  if (templates.empty()) templates = templates_in_processor_file(directory);
+  return templates;
+}
+
 const NamedTemplate* named(const std::vector<NamedTemplate>& templates, const std::string& name) {
   const auto found = std::find_if(templates.begin(), templates.end(), [&](const NamedTemplate& entry) { return entry.name == name; });
   return found == templates.end() ? nullptr : &*found;
@@ -116,26 +157,30 @@ const NamedTemplate* named(const std::vector<NamedTemplate>& templates, const st
 
 }  // namespace
 
-std::map<std::string, std::string> special_tokens_of(const fs::path& directory) {
+std::map<std::string, std::string> special_tokens_of(const fs::path& directory, bool with_class_defaults) {
   const fs::path config_path = directory / "tokenizer_config.json";
   const fs::path map_path = directory / "special_tokens_map.json";
   const Json config = read_config(config_path);
-  const Json map = read_config(map_path);
-  auto tokens = class_defaults(config);
-  for (const char* name : kNames) {
-    // A config that lists its added tokens is of the newer kind, to which special_tokens_map.json says nothing.
-    if (!config.contains("added_tokens_decoder") && read_token(map, name, map_path, tokens)) continue;
-    read_token(config, name, config_path, tokens);
-  }
+  // A config that lists its added tokens is of the newer kind, to which special_tokens_map.json says nothing.
+  const Json map = config.contains("added_tokens_decoder") ? Json::object() : read_config(map_path);
+  auto tokens = with_class_defaults ? class_defaults(config) : std::map<std::string, std::string>();
+  for (const char* name : kNames)
+    if (!read_token(map, name, map_path, tokens)) read_token(config, name, config_path, tokens);
+  read_own_tokens(config, config_path, map, map_path, tokens);
   return tokens;
+}
+
+bool has_chat_template(const fs::path& directory) { return !find_templates(directory).empty(); }
+
+bool is_default_template(const fs::path& directory, std::string_view source) {
+  const auto templates = find_templates(directory);
+  const NamedTemplate* standard = named(templates, "default");
+  return standard != nullptr && standard->source == source;
 }
 
 ChatTemplate ChatTemplate::load(const fs::path& directory) {
   if (!fs::is_directory(directory)) throw DataError("not a model directory").at(directory.string());
-  const fs::path config_path = directory / "tokenizer_config.json";
-  auto templates = templates_in_files(directory);
-  if (templates.empty()) templates = templates_in_config(read_config(config_path), config_path.string());
-  if (templates.empty()) templates = templates_in_processor_file(directory);
+  const auto templates = find_templates(directory);
   if (templates.empty()) throw DataError("the model has no chat template").at(directory.string()).hint(kHint);
   const NamedTemplate* standard = named(templates, "default");
   if (standard == nullptr) {
@@ -151,6 +196,11 @@ ChatTemplate ChatTemplate::load(const fs::path& directory) {
 ChatTemplate ChatTemplate::load_file(const fs::path& path, std::map<std::string, std::string> special_tokens) {
   if (!fs::exists(path)) throw DataError("the chat template file does not exist").at(path.string()).hint(kHint);
   return ChatTemplate(read_file(path, kMaximumTemplate), std::move(special_tokens), path.string());
+}
+
+ChatTemplate ChatTemplate::load_for(const fs::path& directory, const fs::path& path) {
+  if (is_default_template(directory, read_file(path, kMaximumTemplate))) return load(directory);
+  return load_file(path, special_tokens_of(directory));
 }
 
 std::string_view chatml_template() {

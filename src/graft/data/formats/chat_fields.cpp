@@ -56,6 +56,20 @@ Json read_message_list(const Json& value, const std::string& field) {
   return messages;
 }
 
+bool marked_untrained(const Json& message, const std::string& where) {
+  bool untrained = false;
+  for (const char* key : kLossMarks) {
+    const auto mark = message.find(key);
+    if (mark == message.end() || mark->is_null()) continue;
+    const bool off = *mark == 0 || *mark == false;
+    if (!off && *mark != 1 && *mark != true)
+      throw DataError(where + "." + key + " is " + dump_json(*mark) + "; a message counts fully (1 or true) or not at all (0 or false)")
+          .hint(std::string("write \"") + key + "\": 0 or 1 (or false or true, without quotes)");
+    untrained = untrained || off;
+  }
+  return untrained;
+}
+
 Json read_tools(const Json* value, const std::string& field) {
   if (value == nullptr) return nullptr;
   Json tools = *value;
@@ -65,6 +79,10 @@ Json read_tools(const Json* value, const std::string& field) {
     tools = parse_json(text, "\"" + field + "\"");
   }
   if (!tools.is_array()) throw DataError("\"" + field + "\" is " + type_name(tools) + ", expected a list of tools");
+  for (size_t i = 0; i < tools.size(); ++i)
+    if (!tools[i].is_object())
+      throw DataError(field + "[" + std::to_string(i) + "] is " + type_name(tools[i]) + ", expected an object")
+          .hint("a tool is written as its JSON schema: {\"type\": \"function\", \"function\": {\"name\": …, \"parameters\": …}}");
   return tools.empty() ? Json(nullptr) : tools;
 }
 

@@ -27,6 +27,9 @@ const std::map<std::string, std::string>& roles() {
 Json tool_call_message(const std::string& value, const std::string& where) {
   Json calls = parse_json(value, where + ".value");
   if (calls.is_object()) calls = Json::array({calls});
+  if (!calls.is_array() || calls.empty())
+    throw DataError(where + ".value holds no call: expected {\"name\": …, \"arguments\": …} or a list of them")
+        .hint("leave a turn without a call out");
   Json message = {{"role", "assistant"}, {"content", ""}, {"tool_calls", Json::array()}};
   for (const auto& call : calls) {
     if (!call.is_object() || !call.contains("name") || !call["name"].is_string())
@@ -55,13 +58,16 @@ Json read_turn(const Json& turn, const std::string& where) {
     for (const auto& entry : roles()) known.push_back(entry.first);
     throw DataError(where + ".from is \"" + from + "\", expected " + enumerate(known)).nearest(nearest_name(from, known));
   }
-  if (role->second == "tool_calls") return tool_call_message(turn["value"].get<std::string>(), where);
-  return {{"role", role->second}, {"content", turn["value"]}};
+  Json message = role->second == "tool_calls" ? tool_call_message(turn["value"].get<std::string>(), where)
+                                              : Json{{"role", role->second}, {"content", turn["value"]}};
+  for (const char* mark : kLossMarks)
+    if (turn.contains(mark)) message[mark] = turn[mark];
+  return message;
 }
 
 }  // namespace
 
-// {"conversations": [{"from": "human", "value": "…"}, …], "system": "…"?, "tools": "[…]"?}
+// {"conversations": [{"from": "human", "value": "…"}, …], "system": "…"?, "tools": "[…]"?}; a turn may carry a loss mark, as messages do.
 Example read_sharegpt(const RowView& row, const FormatContext&) {
   const Json& turns = row.require("conversations");
   const std::string field = row.key("conversations");

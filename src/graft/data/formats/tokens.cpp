@@ -31,9 +31,24 @@ std::vector<int32_t> read_ids(const Json& value, const std::string& field, int64
   return ids;
 }
 
+/// Padding is no text to learn: without labels that leave it out it would be.
+void check_attention_mask(const Json& mask, const std::string& field, const TokenRow& tokens, bool has_labels) {
+  if (!mask.is_array() || mask.size() != tokens.ids.size())
+    throw DataError("\"" + field + "\" is not a list of " + std::to_string(tokens.ids.size()) + " entries, one a token");
+  for (size_t i = 0; i < mask.size(); ++i) {
+    const bool attended = mask[i] == 1 || mask[i] == true;
+    if (!attended && mask[i] != 0 && mask[i] != false)
+      throw DataError(field + "[" + std::to_string(i) + "] is " + dump_json(mask[i]) + ", expected 0 or 1");
+    if (!attended && !has_labels)
+      throw DataError(field + "[" + std::to_string(i) + "] is 0, and no labels say that the token is not trained on")
+          .hint("leave the padding out of input_ids (graft pads rows itself), or give labels with -100 there");
+  }
+}
+
 }  // namespace
 
-// {"input_ids": […], "labels": […]?}: labels are not shifted, -100 is not trained on; without labels all tokens are trained on.
+// {"input_ids": […], "labels": […]?, "attention_mask": […]?}: labels are not shifted, -100 is not trained on; without labels all tokens are
+// trained on, so a mask must have no zeros then.
 Example read_tokens(const RowView& row, const FormatContext& context) {
   const int64_t bound = context.vocabulary_size > 0 ? context.vocabulary_size : std::numeric_limits<int32_t>::max();
   TokenRow tokens;
@@ -44,6 +59,8 @@ Example read_tokens(const RowView& row, const FormatContext& context) {
   if (tokens.labels.size() != tokens.ids.size())
     throw DataError("\"" + row.key("labels") + "\" has " + std::to_string(tokens.labels.size()) + " entries and \"" + row.key("input_ids") +
                     "\" has " + std::to_string(tokens.ids.size()));
+  if (const Json* mask = row.find("attention_mask"); mask != nullptr)
+    check_attention_mask(*mask, row.key("attention_mask"), tokens, labels != nullptr);
   return tokens;
 }
 

@@ -34,6 +34,12 @@ bool find_attribute(Runtime& runtime, const Value& value, const std::string& nam
       return false;
     case Type::kString:
       return find_string_method(runtime, value, name, result);
+    case Type::kTuple: {
+      const auto& tuple = value.as<Sequence>();
+      const auto place = std::find(tuple.names.begin(), tuple.names.end(), name);
+      if (place != tuple.names.end()) return *result = tuple.items[static_cast<size_t>(place - tuple.names.begin())], true;
+      return find_container_method(runtime, value, name, result);
+    }
     default:
       return find_container_method(runtime, value, name, result);
   }

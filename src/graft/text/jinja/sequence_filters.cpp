@@ -207,6 +207,7 @@ Value group_by(Runtime& runtime, const Value& input, const Arguments& arguments)
     while (end < ordered.size() && equal(runtime, compared(ordered[begin]), compared(ordered[end]))) ++end;
     Values members(ordered.begin() + static_cast<std::ptrdiff_t>(begin), ordered.begin() + static_cast<std::ptrdiff_t>(end));
     groups.push_back(runtime.tuple({key_of(ordered[begin]), runtime.list(std::move(members))}));
+    groups.back().mutable_as<Sequence>().names = {"grouper", "list"};
     begin = end;
   }
   return runtime.list(std::move(groups));

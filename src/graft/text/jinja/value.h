@@ -123,6 +123,7 @@ struct String : Object {
 struct Sequence : Object {
   Sequence(Type kind, Values entries, Meter* bill);
   Values items;
+  std::vector<std::string_view> names;  ///< of a named tuple: an attribute for each item; string literals
 };
 
 /// Insertion-ordered mapping with Python's key equality (1 == 1.0 == true).

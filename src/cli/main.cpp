@@ -1,14 +1,15 @@
 // graft: the command line. Parses, answers what needs no tensor, and hands the rest to the job library.
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <iostream>
 
 #include "cli/command.h"
 #include "graft/base/error.h"
+#include "graft/base/filesystem_error.h"
 #include "graft/base/log.h"
 #include "graft/base/lost_mapping.h"
+#include "graft/base/process_start.h"
 #include "graft/base/strings.h"
 #include "graft/base/version.h"
 
@@ -101,8 +102,8 @@ int run(int argc, char** argv) {
 }  // namespace graft::cli
 
 int main(int argc, char** argv) {
+  graft::start_process();
   graft::end_on_lost_mapping();
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is a failed write (74), and no reason to stop a training
   try {
     const int result = graft::cli::run(argc, argv);
     std::cout.flush();
@@ -110,6 +111,8 @@ int main(int argc, char** argv) {
     return result;
   } catch (const graft::Error& error) {
     return graft::cli::report(error);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return graft::cli::report(graft::io_error(error));
   } catch (const std::bad_alloc&) {
     return graft::cli::report(graft::InternalError("out of memory").hint("close other programs or use a smaller input"));
   } catch (const std::exception& error) {

@@ -56,7 +56,10 @@ def test_resume_never_starts_anew_in_silence(recipe, tmp_path):
     (tmp_path / "lost/report.json").unlink()
     shutil.rmtree(tmp_path / "lost/checkpoints")
     lost = run_graft("resume", tmp_path / "lost", check=False)
-    assert lost.returncode == 65 and "checkpoints are gone" in lost.stderr
+    assert lost.returncode == 65 and "they are gone" in lost.stderr
+    (tmp_path / "lost/metrics.jsonl").unlink()  # log.to need not write any: the run remembers that it saved
+    lost = run_graft("resume", tmp_path / "lost", check=False)
+    assert lost.returncode == 65 and "they are gone" in lost.stderr
     (run / "report.json").unlink()  # as if it had been stopped before the end
     assert run_graft("resume", run).stdout.strip() == str(run / "adapter")  # although `train` would refuse it
     assert run_graft("resume", run, "--dtype", "bf16", check=False).returncode == 64
@@ -65,6 +68,45 @@ def test_resume_never_starts_anew_in_silence(recipe, tmp_path):
     (tmp_path / "blocked/log.txt").unlink()
     (tmp_path / "blocked/log.txt").mkdir()
     assert run_graft("resume", tmp_path / "blocked", check=False).returncode == 74
+
+
+def test_final_weights_that_are_gone_are_written_again(recipe, tmp_path):
+    run_graft("train", recipe())
+    before = (tmp_path / "run/adapter/adapter_model.safetensors").read_bytes()
+    shutil.rmtree(tmp_path / "run/adapter")
+    run_graft("resume", tmp_path / "run")
+    assert (tmp_path / "run/adapter/adapter_model.safetensors").read_bytes() == before
+
+
+def test_evaluation_data_that_changed_is_noticed(recipe, tmp_path):
+    acorn = {"path": str(EVAL), "format": "messages"}
+    other = tmp_path / "eval.jsonl"
+    other.write_text("".join(EVAL.read_text().splitlines(keepends=True)[:4]))
+    data = {"train": [acorn], "eval": [{"path": str(other), "format": "messages"}], "cache": "none"}
+    run_graft("train", recipe(data=data), "train.steps=4")
+    (tmp_path / "run/report.json").unlink()
+    other.write_text("".join(EVAL.read_text().splitlines(keepends=True)[4:8]))
+    changed = run_graft("resume", tmp_path / "run", check=False)
+    assert changed.returncode == 65 and "the evaluation data" in changed.stderr
+
+
+def test_faults_of_the_file_system_are_errors_and_no_bugs(recipe, tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for overrides in (f"model.path={tmp_path / 'loop'}",), (f"output_dir={tmp_path / 'loop'}",), (f"output_dir={tmp_path / ('a' * 300)}",):
+        refused = run_graft("train", recipe(), *overrides, check=False)
+        assert refused.returncode in (74, 78) and "bug" not in refused.stderr, (overrides, refused.stderr)
+
+
+def test_a_limit_on_file_sizes_is_a_failed_write(recipe, tmp_path):
+    limited = subprocess.run(["bash", "-c", f"ulimit -f 8; exec {GRAFT} train {recipe()}"], capture_output=True, text=True)
+    assert limited.returncode == 74 and "ulimit" in limited.stderr, limited.stderr
+
+
+def test_closed_standard_descriptors_do_not_let_log_lines_into_the_runs_files(recipe, tmp_path):
+    assert subprocess.run(["bash", "-c", f"exec {GRAFT} train {recipe()} <&- >&- 2>&-"]).returncode == 0
+    for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines():
+        json.loads(line)
+    assert (tmp_path / "run/.lock").read_text().startswith("process ")
 
 
 def test_full_training_keeps_the_template_it_trained_with(recipe, tmp_path):

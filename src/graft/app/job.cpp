@@ -9,6 +9,7 @@
 #include "graft/app/jobs.h"
 #include "graft/app/memory_watch.h"
 #include "graft/base/error.h"
+#include "graft/base/filesystem_error.h"
 #include "graft/base/log.h"
 #include "graft/base/strings.h"
 
@@ -60,6 +61,8 @@ extern "C" int graft_run_job(const graft::app::JobRequest* request) {
     return app::run(*request);
   } catch (const Error& error) {
     return app::report(error);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return app::report(io_error(error));
   } catch (const c10::Error& error) {
     if (const auto reported = app::allocation_failure(error)) return app::report(app::memory_gone(*reported));
     return app::report(InternalError(app::text_of(error, verbose)).at("LibTorch").hint("this is a bug of graft's; --verbose shows where"));

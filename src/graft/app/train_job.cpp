@@ -68,16 +68,16 @@ std::shared_ptr<train::RunDirectory> open_run(const recipe::Recipe& recipe) {
   }
 }
 
-/// Steps were made and no checkpoint is there: they were saved and are lost, or the run ended before the first was due. A run that began
-/// with one (test_first) has always had one.
+/// A run whose checkpoints are lost never starts again in silence. One that was stopped before its first was due may.
 void check_checkpoints_are_there(const recipe::Recipe& recipe, const train::RunDirectory& directory) {
+  if (directory.has_checkpoints()) return;
   std::error_code ignored;
-  if (directory.has_checkpoints() || fs::file_size(directory.metrics(), ignored) == 0 || ignored) return;
-  if (recipe.checkpoint.test_first)
-    throw DataError("this run has made steps, but its checkpoints are gone")
+  const bool made_steps = fs::file_size(directory.metrics(), ignored) > 0 && !ignored;
+  if (directory.saved_checkpoints() || (made_steps && recipe.checkpoint.test_first))
+    throw DataError("this run has saved checkpoints, but they are gone")
         .at(directory.checkpoints().string())
         .hint("restore one from a backup, or start anew in another output_dir");
-  log::warning("this run was stopped before its first checkpoint: it starts again at step 1");
+  if (made_steps) log::warning("this run was stopped before its first checkpoint: it starts again at step 1");
 }
 
 void write_recipes(const recipe::Recipe& recipe, const train::RunDirectory& directory) {
@@ -147,7 +147,8 @@ int load_and_train(Run* run, bool json) {
   if (!fs::exists(directory->report())) replace_file(directory->report(), dump_json(predicted_json(plan), 2) + "\n");
   auto options = trainer_options(recipe, plan.steps, plan.steps_per_epoch, data.eval_plan != nullptr, device);
   options.cuda_graph_tokens(train::graph_tokens(plan.memory, plan.recompute_every, recipe.memory.budget.value_or(memory)));
-  options.identity({recipe::identity_hash(recipe), data.train->fingerprint(), model->base_fingerprint()});
+  options.identity({recipe::identity_hash(recipe), data.train->fingerprint(), model->base_fingerprint(),
+                    data.eval != nullptr ? data.eval->fingerprint() : std::string()});
 
   train::Trainer trainer(
       model->loss_function(recipe), model->parameters(), [run](int64_t step) { return run->data.train_plan->step(step); }, options);
@@ -177,7 +178,7 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   const PlanReport plan = make_plan(recipe, data, device.is_cuda(), memory);
   check_budget(recipe, plan);
   const auto directory = open_run(recipe);
-  if (directory->finished()) {
+  if (directory->finished() && fs::exists(final_weights(recipe))) {
     log::info("this run is finished; nothing to do");
     print_result(recipe, final_weights(recipe), request.common.json);
     return 0;

@@ -16,6 +16,7 @@ void throw_io_error(const std::string& what, const fs::path& path, int error_num
   error.at(fs::absolute(path).string());
   if (error_number == ENOSPC || error_number == EDQUOT)
     error.hint("free some space, then run the same command again; nothing saved before is lost");
+  if (error_number == EFBIG) error.hint("the limit on file sizes is too low for this file (ulimit -f)");
   throw error;
 }
 

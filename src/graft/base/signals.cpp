@@ -45,6 +45,7 @@ SignalFlag::SignalFlag(const std::vector<std::string>& names) {
 }
 
 SignalFlag::~SignalFlag() {
+  first_signal = 0;  // it was for whom this stood
   for (int i = 0; i < 4; ++i) ::sigaction(kSignals[i], &previous[i], nullptr);
 }
 

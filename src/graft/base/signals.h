@@ -7,7 +7,7 @@ namespace graft {
 
 /// Turns signals (all of INT, TERM, USR1 and USR2, or those named) into one flag that the training loop reads at step boundaries; the
 /// handler does nothing else. What is not named keeps its handler.
-/// A second INT ends the process at once (the user means it). The old handlers come back in the destructor.
+/// A second INT ends the process at once (the user means it). The old handlers come back in the destructor, and the flag is down again.
 class SignalFlag {
  public:
   explicit SignalFlag(const std::vector<std::string>& names = {"INT", "TERM", "USR1", "USR2"});

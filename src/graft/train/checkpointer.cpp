@@ -54,6 +54,7 @@ std::filesystem::path Checkpointer::save(const TrainerState& state) {
   write_file(directory.path() / "state.json", to_json(state));
   write_manifest(directory.path());
   directory.commit();
+  directory_->remember_checkpoints();
   directory_->prune(state.step, keep_, state.best_step);
   return target;
 }

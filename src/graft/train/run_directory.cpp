@@ -45,20 +45,27 @@ FileDescriptor lock_directory(const std::filesystem::path& directory) {
   return file;
 }
 
+/// run.json, or null when there is none.
+Json read_run(const std::filesystem::path& directory) {
+  const auto path = directory / "run.json";
+  return std::filesystem::exists(path) ? parse_json(read_file(path, kSmallFile), path.string(), 8) : Json();
+}
+
 std::optional<std::string> saved_identity(const std::filesystem::path& directory) {
   const auto path = directory / "run.json";
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  const Json json = parse_json(read_file(path, kSmallFile), path.string(), 8);
+  const Json json = read_run(directory);
+  if (json.is_null() && !std::filesystem::exists(path)) return std::nullopt;
   if (!json.is_object() || !json.contains("identity") || !json["identity"].is_string())
     throw DataError("run.json does not hold a run's identity").at(path.string()).hint("choose another output_dir");
   return json["identity"].get<std::string>();
 }
 
-void write_identity(const std::filesystem::path& directory, const std::string& identity) {
+void write_run(const std::filesystem::path& directory, const std::string& identity, bool saved_checkpoints) {
   Json json;
   json["format"] = 1;
   json["identity"] = identity;
   json["graft_version"] = kVersion;
+  json["saved_checkpoints"] = saved_checkpoints;
   replace_file(directory / "run.json", dump_json(json, 2) + "\n");
 }
 
@@ -132,7 +139,7 @@ std::shared_ptr<RunDirectory> RunDirectory::open(const std::filesystem::path& pa
         .hint("choose another output_dir; `graft resume " + path.string() + "` continues the run that is there");
   if (!saved) {
     refuse_foreign_results(path);
-    write_identity(path, identity);
+    write_run(path, identity, /*saved_checkpoints=*/false);
   }
   remove_leftovers(path);
   return std::shared_ptr<RunDirectory>(new RunDirectory(path, std::move(lock), identity));
@@ -176,6 +183,15 @@ bool RunDirectory::finished() const {
   } catch (const DataError&) {
     return false;  // written again when the run's last checkpoint is finished anew
   }
+}
+
+bool RunDirectory::saved_checkpoints() const {
+  const Json json = read_run(path_);
+  return json.is_object() && json.value("saved_checkpoints", Json(false)) == Json(true);
+}
+
+void RunDirectory::remember_checkpoints() const {
+  if (!saved_checkpoints()) write_run(path_, identity_, /*saved_checkpoints=*/true);
 }
 
 std::optional<Checkpoint> RunDirectory::newest_valid_checkpoint() const {

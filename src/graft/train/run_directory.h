@@ -21,7 +21,7 @@ struct Checkpoint {
 /// A run directory (output_dir), locked by this process as long as the object lives.
 ///
 ///   .lock                     flock, with "pid host" as text for the next process's message; harmless when left behind
-///   run.json                  the run's identity
+///   run.json                  the run's identity, and whether a checkpoint was ever saved
 ///   metrics.jsonl, log.txt, report.json, recipe*.yaml, events.out.tfevents.*
 ///   checkpoints/step-00000100/{weights, trainer_state.safetensors, state.json, manifest.json}
 ///   adapter/ (or model/)      the final weights
@@ -47,8 +47,13 @@ class RunDirectory {
 
   /// Whether a run of this directory ended (its report.json says so).
   bool finished() const;
-  /// Whether anything was ever saved here: a run to be continued.
+  /// Whether there is any, whole or not: a run to be continued.
   bool has_checkpoints() const { return !checkpoint_steps().empty(); }
+
+  /// Whether a checkpoint was ever saved here, be it there or not.
+  bool saved_checkpoints() const;
+  /// Remembers that one was. Durable.
+  void remember_checkpoints() const;
 
   /// The newest checkpoint of this run that is whole. Each newer one that is not is named in a warning with the reason. None when
   /// there is no checkpoint at all; DataError (65) when there are some and none is whole: never a silent restart.

@@ -33,7 +33,10 @@ std::string to_json(const TrainerState& state) {
   json["best_step"] = state.best_step;
   json["evaluations_without_gain"] = state.evaluations_without_gain;
   json["stopped_early"] = state.stopped_early;
-  json["identity"] = {{"recipe", state.identity.recipe}, {"dataset", state.identity.dataset}, {"base", state.identity.base}};
+  json["identity"] = {{"recipe", state.identity.recipe},
+                      {"dataset", state.identity.dataset},
+                      {"base", state.identity.base},
+                      {"evaluation", state.identity.evaluation}};
   return dump_json(json, 2) + "\n";
 }
 
@@ -58,7 +61,7 @@ TrainerState parse_state(const std::string& text, const std::string& origin) {
     state.stopped_early = json.at("stopped_early").get<bool>();
     const Json& identity = json.at("identity");
     state.identity = {identity.at("recipe").get<std::string>(), identity.at("dataset").get<std::string>(),
-                      identity.at("base").get<std::string>()};
+                      identity.at("base").get<std::string>(), identity.value("evaluation", std::string())};
     return state;
   } catch (const Json::exception& wrong) {
     throw DataError(std::string("not a trainer state: ") + wrong.what()).at(origin);
@@ -71,6 +74,7 @@ void check_identity(const TrainerState& saved, const RunIdentity& now, int64_t s
         .at(origin)
         .hint("choose another output_dir, or give the recipe it was started with");
   if (differs(saved.identity.dataset, now.dataset)) refuse("the training data", origin);
+  if (differs(saved.identity.evaluation, now.evaluation)) refuse("the evaluation data", origin);
   if (differs(saved.identity.base, now.base)) refuse("the base model", origin);
   if (saved.steps != steps)
     refuse("the number of optimizer steps (" + std::to_string(saved.steps) + " then, " + std::to_string(steps) + " now)", origin);

@@ -8,9 +8,10 @@ namespace graft::train {
 
 /// What must be the same for a checkpoint to be continued. Any text; hashes in practice. "" = not checked.
 struct RunIdentity {
-  std::string recipe;   ///< hash of every key that can change the result
-  std::string dataset;  ///< data::Dataset::fingerprint()
-  std::string base;     ///< of the base model's files
+  std::string recipe;           ///< hash of every key that can change the result
+  std::string dataset;          ///< data::Dataset::fingerprint()
+  std::string base;             ///< of the base model's files
+  std::string evaluation = {};  ///< fingerprint of evaluation data of its own (the best checkpoint and patience depend on it)
 };
 
 /// state.json: where a run stands at an optimizer-step boundary. Everything else (data order, random numbers, learning rate) is a pure

@@ -6,6 +6,7 @@
 #include <torch/optim/sgd.h>
 
 #include "adapters/toy_models.h"
+#include "graft/ops/recompute.h"
 #include "support/catch.h"
 
 using namespace graft;
@@ -161,4 +162,107 @@ TEST_CASE("describe counts what is trained", "[adapters]") {
   auto net = make_net();
   auto a = attach(*net, named("a").targets("head"));
   REQUIRE_THAT(describe(*net), Contains("\"a\" (active): rank 2 on 1 modules, 38 parameters"));  // 2·8 + 11·2
+}
+
+TEST_CASE("named_parameters are the tensors to train, of an inactive adapter too; named_tensors is all there is, with its values",
+          "[adapters]") {
+  struct NormedImpl : torch::nn::Module {
+    NormedImpl() : linear(register_module("linear", torch::nn::Linear(4, 4))), bn(register_module("bn", torch::nn::BatchNorm1d(4))) {}
+    torch::nn::Linear linear;
+    torch::nn::BatchNorm1d bn;
+  };
+  auto net = std::make_shared<NormedImpl>();
+  auto a = attach(*net, named("a").modules_to_save("bn").bias("lora_only"));
+  randomize(a);
+  const at::Tensor bias = net->linear->bias.detach().clone();
+  auto b = attach(*net, named("b").bias("lora_only"));
+  const auto trained = a.parameters();
+  const auto names = a.named_parameters();
+  REQUIRE(names.size() == trained.size());
+  for (size_t i = 0; i < names.size(); ++i) REQUIRE(names[i].second.is_same(trained[i]));
+  const auto all = a.named_tensors();
+  REQUIRE(all.size() == names.size() + 3);  // running_mean, running_var, num_batches_tracked
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [](const auto& entry) { return entry.first.find("linear.base_layer.bias") != std::string::npos; });
+  REQUIRE(found != all.end());
+  REQUIRE(at::equal(found->second, bias));
+  REQUIRE_FALSE(at::equal(net->linear->bias.detach(), bias));  // b's is shown
+}
+
+TEST_CASE("to(dtype) reaches biases and norms that wait: the base's, and another adapter's", "[adapters]") {
+  auto net = make_net();
+  const auto ids = some_ids();
+  SECTION("beside a master, which to() does not change") {
+    net->to(at::kBFloat16);
+    auto adapters = attach(*net, LoraOptions(2).bias("lora_only"));
+    REQUIRE(net->head->bias.scalar_type() == at::kFloat);
+    net->to(at::kFloat);
+    adapters.detach();
+    for (const auto& parameter : net->named_parameters()) REQUIRE(parameter.value().scalar_type() == at::kFloat);
+  }
+  SECTION("the copy of an inactive adapter") {
+    auto a = attach(*net, named("a").modules_to_save("layers.0.norm")), b = attach(*net, named("b").modules_to_save("layers.0.norm"));
+    net->to(at::kBFloat16);
+    activate(*net, "a");
+    REQUIRE(net->blocks->ptr<BlockImpl>(0)->norm->weight.scalar_type() == at::kBFloat16);
+    deactivate(*net);
+    REQUIRE(net->blocks->ptr<BlockImpl>(0)->norm->weight.scalar_type() == at::kBFloat16);
+    activate(*net, "b");
+  }
+  SECTION("a base that is shown") {
+    auto a = attach(*net, named("a").modules_to_save("layers.0.norm"));
+    deactivate(*net);
+    net->to(at::kDouble);
+    activate(*net, "a");
+    REQUIRE(net->blocks->ptr<BlockImpl>(0)->norm->weight.scalar_type() == at::kDouble);
+  }
+  SECTION("a bias in float32 beside weights in bfloat16 is the base's own") {
+    auto* linear = net->tail->ptr<torch::nn::LinearImpl>(0).get();
+    linear->weight.set_data(linear->weight.detach().to(at::kBFloat16));
+    auto adapters = attach(*net->tail, named("a").bias("lora_only"));
+    REQUIRE(linear->weight.scalar_type() == at::kBFloat16);
+    adapters.detach();
+    REQUIRE(linear->bias.scalar_type() == at::kFloat);
+    return;
+  }
+  REQUIRE(net->forward(ids).scalar_type() == net->head->weight.scalar_type());
+}
+
+TEST_CASE("a recomputed block gives gradients to the adapter of its forward, whatever was activated since", "[adapters]") {
+  const std::string between = GENERATE("a", "b", "");
+  const auto gradients = [&](bool recomputed) {
+    auto net = make_net();
+    auto a = attach(*net, named("a").bias("all").modules_to_save("layers.0.norm")), b = attach(*net, named("b").bias("all"));
+    randomize(b, 2);
+    activate(*net, "a");
+    randomize(a, 1);
+    auto block = net->blocks->ptr<BlockImpl>(0);
+    const auto run = [block](const at::Tensor& input, ops::Pass) { return block->forward(input); };
+    const auto x = torch::linspace(-1, 1, 24).view({3, 8}).requires_grad_();
+    const auto y = recomputed ? ops::recompute(run, x) : run(x, {});
+    if (recomputed) between.empty() ? deactivate(*net) : activate(*net, between);
+    y.square().sum().backward();
+    if (recomputed) REQUIRE(active(*net) == (between.empty() ? std::vector<std::string>{} : std::vector<std::string>{between}));
+    activate(*net, "b");
+    for (const auto& parameter : b.parameters()) REQUIRE_FALSE(parameter.grad().defined());
+    activate(*net, "a");
+    std::vector<at::Tensor> out{x.grad()};
+    for (const auto& [name, tensor] : a.named_parameters())
+      if (name.find("layers.0") != std::string::npos) out.push_back(tensor.grad());
+    return out;
+  };
+  const auto plain = gradients(false), again = gradients(true);
+  REQUIRE(plain.size() == again.size());
+  for (size_t i = 0; i < plain.size(); ++i) REQUIRE(at::equal(plain[i], again[i]));
+}
+
+TEST_CASE("a recomputed block whose adapter was removed before backward is refused, not left without gradients", "[adapters]") {
+  auto net = make_net();
+  auto a = attach(*net, named("a"));
+  auto block = net->blocks->ptr<BlockImpl>(0);
+  const auto y = ops::recompute([block](const at::Tensor& input, ops::Pass) { return block->forward(input); }, torch::randn({3, 8}));
+  auto b = attach(*net, named("b"));
+  a.detach();
+  REQUIRE_THROWS_AS(y.sum().backward(), UsageError);
+  REQUIRE(active(*net) == std::vector<std::string>{"b"});
 }

@@ -1,5 +1,7 @@
 #include "graft/ops/recompute.h"
 
+#include <ATen/autocast_mode.h>
+
 #include "ops/support.h"
 
 using namespace graft;
@@ -77,4 +79,29 @@ TEST_CASE("a recomputed block sees the context of its first run, and the outer o
   REQUIRE(position == 7);
   REQUIRE(at::equal(weight.grad(), plain.weight_gradient));
   REQUIRE(at::equal(input.grad(), plain.input_gradient));
+}
+
+TEST_CASE("a recomputed block sees the autocast of its first run, and leaves that of backward", "[ops]") {
+  const auto gradients = [](bool recomputed) {
+    auto input = seeded_normal({4, 6}).requires_grad_(true), weight = seeded_normal({6, 6}, at::kFloat, 2).requires_grad_(true);
+    const auto block = [weight](const at::Tensor& x, ops::Pass) { return layer(at::matmul(x, weight), weight); };
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+    if (!recomputed) at::autocast::set_autocast_cache_enabled(false);  // a block never uses it
+    const auto output = recomputed ? ops::recompute(block, input) : block(input, {});
+    REQUIRE(at::autocast::is_autocast_cache_enabled() == recomputed);
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    at::autocast::set_autocast_cache_enabled(true);
+    torch::autograd::backward({output.to(at::kFloat).square().sum()}, {});
+    REQUIRE_FALSE(at::autocast::is_autocast_enabled(at::kCPU));
+    return std::vector<at::Tensor>{output.detach(), input.grad(), weight.grad()};
+  };
+  const auto plain = gradients(false), again = gradients(true);
+  for (size_t i = 0; i < plain.size(); ++i) REQUIRE(at::equal(plain[i], again[i]));
+}
+
+TEST_CASE("a block may take token ids", "[ops]") {
+  auto table = seeded_normal({6, 3}).requires_grad_(true);
+  const auto output = ops::recompute([table](const at::Tensor& ids, ops::Pass) { return at::embedding(table, ids); }, at::arange(4));
+  torch::autograd::backward({output.sum()}, {});
+  REQUIRE(table.grad().sum().item<double>() == 12);
 }

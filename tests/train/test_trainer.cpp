@@ -2,7 +2,11 @@
 
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/nll_loss.h>
 
+#include "graft/adapters/dropout_stream.h"
+#include "graft/base/error.h"
 #include "support/catch.h"
 #include "train/toy_model.h"
 
@@ -174,4 +178,47 @@ TEST_CASE("dropout of the model's own depends on seed, step and micro-batch only
     return model.hidden.detach();
   };
   CHECK(at::equal(train(1), train(2)));
+}
+
+TEST_CASE("gradients that somebody else's backward left are not trained on", "[train]") {
+  ToyModel model;
+  model.loss()(to_device(toy_steps(8)(99).micro_batches[0], at::kCPU)).loss_sum.backward();
+  REQUIRE(model.hidden.grad().defined());
+  const auto recorder = std::make_shared<Recorder>();
+  Trainer(model.loss(), model.parameters(), toy_steps(8), options(2)).observe(recorder).run();
+  CHECK(recorder->steps[0].grad_norm == losses_of(toy_steps(8))[0].grad_norm);
+}
+
+TEST_CASE("float64 parameters train as float32 ones do", "[train]") {
+  ToyModel model;
+  for (auto* parameter : {&model.embedding, &model.hidden, &model.head}) *parameter = parameter->detach().to(at::kDouble).requires_grad_();
+  const LossFunction loss = [&](const DeviceBatch& batch) {
+    const auto x = at::tanh(at::linear(at::embedding(model.embedding, batch.ids).reshape({-1, ToyModel::kWidth}), model.hidden));
+    const auto log_probabilities = at::log_softmax(at::linear(x, model.head), -1);
+    return LossResult{at::nll_loss(log_probabilities, batch.targets.reshape({-1}), {}, at::Reduction::Sum, -100), {}};
+  };
+  const auto recorder = std::make_shared<Recorder>();
+  Trainer(loss, model.parameters(), toy_steps(8), options(10)).observe(recorder).run();
+  require_same_curve(recorder->steps, losses_of(toy_steps(8)));
+}
+
+TEST_CASE("after a run adapter dropout stands where it stood, however the run ended", "[train]") {
+  const bool fails = GENERATE(false, true);
+  graft::set_dropout_position(5, 6, 7);
+  ToyModel model;
+  const LossFunction loss = [&, inner = model.loss()](const DeviceBatch& batch) {
+    REQUIRE(graft::current_dropout_position().seed == 42);
+    if (fails) throw graft::DataError("broken on purpose");
+    return inner(batch);
+  };
+  Trainer trainer(loss, model.parameters(), toy_steps(8), options(2));
+  if (fails)
+    CHECK_THROWS_AS(trainer.run(), graft::DataError);
+  else
+    trainer.run();
+  const auto position = graft::current_dropout_position();
+  graft::clear_dropout_position();
+  CHECK(position.seed == 5);
+  CHECK(position.step == 6);
+  CHECK(position.micro == 7);
 }

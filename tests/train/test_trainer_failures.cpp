@@ -7,6 +7,7 @@
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/json.h"
+#include "graft/base/log.h"
 #include "graft/base/strings.h"
 #include "graft/train/manifest.h"
 #include "graft/train/trainer.h"
@@ -157,4 +158,50 @@ TEST_CASE("a load that is not the inverse of its save is found before step 1", "
     model.hidden.add_(1e-7);
   };
   CHECK(code_of([&] { Trainer(model.loss(), model.parameters(), toy_steps(4), options(parent.path())).save_with(files).run(); }) == 70);
+}
+
+TEST_CASE("a batch that miscounts its supervised tokens is refused: the loss is divided by that number", "[train]") {
+  ToyModel model;
+  const StepSource forgotten = [](int64_t step) {
+    auto batches = toy_steps(8)(step);
+    batches.micro_batches[0].supervised_tokens = 0;
+    return batches;
+  };
+  std::string text;
+  CHECK(code_of([&] { Trainer(model.loss(), model.parameters(), forgotten, TrainerOptions(2)).run(); }, &text) == 65);
+  CHECK_THAT(text, Contains("0 supervised tokens") && Contains("Batch::supervised_tokens"));
+  CHECK(to_device(forgotten(1).micro_batches[0], at::kCPU, /*training=*/false).supervised_tokens > 0);  // an evaluation counts for itself
+}
+
+TEST_CASE("a parameter that requires no gradient is refused by its name", "[train]") {
+  ToyModel model;
+  model.hidden.set_requires_grad(false);
+  std::string text;
+  CHECK(code_of([&] { Trainer(model.loss(), model.parameters(), toy_steps(8), TrainerOptions(2)).run(); }, &text) == 64);
+  CHECK_THAT(text, Contains("hidden") && Contains("activate()"));
+}
+
+TEST_CASE("a signal that stopped one run does not stop the next", "[train]") {
+  ToyModel model;
+  const auto stopped = [&] {
+    Trainer(model.loss(), model.parameters(), toy_steps(8), TrainerOptions(3))
+        .before_micro_batch([](int64_t, int64_t) { ::raise(SIGTERM); })
+        .run();
+  };
+  CHECK(code_of(stopped) == 75);
+  CHECK(Trainer(model.loss(), model.parameters(), toy_steps(8), TrainerOptions(3).handle_signals(false)).run().step == 3);
+}
+
+TEST_CASE("a run that goes on from a checkpoint says so, though nobody asked for a console", "[train]") {
+  TemporaryDirectory parent;
+  const auto log = parent.path() / "lines.txt";
+  const auto run = [&] {
+    ToyModel model;
+    Trainer(model.loss(), model.parameters(), toy_steps(8), options(parent.path() / "run")).run();
+    return graft::read_file(log);
+  };
+  graft::log::copy_to_file(log);
+  CHECK_THAT(run(), !Contains("restored"));
+  CHECK_THAT(run(), Contains("restored step 20 of 20 from") && Contains("step-00000020"));
+  graft::log::copy_to_file("/dev/null");
 }

@@ -15,6 +15,9 @@ namespace graft {
 /// Several adapters on one base: which of them count in the next forward. Switching touches pointers only (well under a millisecond) and
 /// never the base. Not to be called while another thread runs the model. UsageError for an unknown name, or when two of the named adapters
 /// replace the same tensor (trained biases, modules_to_save), or such an adapter has a weight other than 1.
+/// Between a forward and its backward: A and B of the forward's adapters get their gradients all the same, but those of trained biases and
+/// norms go to the adapter whose copies are shown when backward runs. Activate the first again before backward. (A block of ops::recompute
+/// sees to that itself.)
 /// Their sum: W + Σ s·B·A.
 void activate(torch::nn::Module& model, const std::vector<std::string>& names);
 /// Their weighted sum: W + Σ weight·s·B·A.

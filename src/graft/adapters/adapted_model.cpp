@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "graft/adapters/active_context.h"
 #include "graft/adapters/adapted_weight.h"
 #include "graft/adapters/module_tree.h"
 #include "graft/base/error.h"
@@ -19,6 +20,11 @@ void find_below(torch::nn::Module& module, std::vector<std::shared_ptr<AdaptedMo
   if (const auto site = site_of(weight_of(module)); site != nullptr && site->owner != nullptr)
     if (std::find(found->begin(), found->end(), site->owner) == found->end()) found->push_back(site->owner);
   for (const auto& child : module.children()) find_below(*child, found);
+}
+
+std::string parent_of(const std::string& path) {
+  const auto dot = path.rfind('.');
+  return dot == std::string::npos ? "" : path.substr(0, dot);
 }
 
 /// A base that a start was taken out of gets it back for whatever part of that adapter does not count: the sum stays W (or the full copy in
@@ -60,7 +66,15 @@ std::vector<std::string> AdaptedModel::names() const {
   return out;
 }
 
-void AdaptedModel::add(std::shared_ptr<Adapter> adapter) { adapters_.push_back(std::move(adapter)); }
+void AdaptedModel::add(std::shared_ptr<Adapter> adapter) {
+  adapters_.push_back(std::move(adapter));
+  restore_active_in_recompute(shared_from_this());
+}
+
+AdaptedModel::Weighted AdaptedModel::active_now() const {
+  const std::lock_guard lock(active_mutex_);
+  return active_;
+}
 
 std::shared_ptr<SwappedParameter> AdaptedModel::swap_of(const std::string& path, const at::Tensor& parameter, bool is_buffer) {
   for (const auto& swap : swaps_)
@@ -104,7 +118,10 @@ void AdaptedModel::check_activation(const Weighted& weighted) const {
 
 void AdaptedModel::activate(const Weighted& weighted) {
   check_activation(weighted);
-  active_ = weighted;
+  {
+    const std::lock_guard lock(active_mutex_);
+    active_ = weighted;
+  }
   for (const auto& site : sites()) {
     site->active.clear();
     site->active_copy.reset();
@@ -124,7 +141,13 @@ void AdaptedModel::show_copies() {
   for (const auto& [name, weight] : active_)
     for (const TrainedTensor& tensor : adapter(name)->tensors)
       if (tensor.swapped != nullptr) wanted[tensor.swapped.get()] = tensor.copy;
-  for (const auto& swap : swaps_) swap->show(wanted[swap.get()]);
+  if (swaps_.empty()) return;
+  std::map<std::string, at::ScalarType> weight_types;
+  for (const auto& site : sites()) weight_types.emplace(site->path, site->base->dtype());
+  for (const auto& swap : swaps_) {
+    const auto beside = weight_types.find(parent_of(swap->path()));
+    swap->show(wanted[swap.get()], beside == weight_types.end() ? std::nullopt : std::make_optional(beside->second));
+  }
 }
 
 std::shared_ptr<WeightSite> AdaptedModel::lost_original(const Adapter& adapter) const {

@@ -5,6 +5,7 @@
 #include <torch/nn/module.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,7 +16,7 @@
 namespace graft::detail {
 
 /// The adapters of one model and which of them are active. Owned by the model's adapted weights, so it lives as long as they do.
-class AdaptedModel {
+class AdaptedModel : public std::enable_shared_from_this<AdaptedModel> {
  public:
   explicit AdaptedModel(torch::nn::Module& root) : root_(&root) {}
 
@@ -36,6 +37,8 @@ class AdaptedModel {
   using Weighted = std::vector<std::pair<std::string, double>>;
   void activate(const Weighted& weighted);
   const Weighted& active() const { return active_; }
+  /// The same for another thread than the one that activates.
+  Weighted active_now() const;
 
   /// Whether the weights that its start changed (weight_start.h) can be put back.
   bool is_removable(const Adapter& adapter) const;
@@ -62,6 +65,7 @@ class AdaptedModel {
   torch::nn::Module* root_;  // compared, and used only on behalf of a caller who holds it
   std::vector<std::shared_ptr<Adapter>> adapters_;
   Weighted active_;
+  mutable std::mutex active_mutex_;  // for writing it, and for reading by another thread
   std::vector<std::weak_ptr<WeightSite>> sites_;
   std::vector<std::shared_ptr<SwappedParameter>> swaps_;
   std::vector<std::pair<c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>, bool>> flags_;

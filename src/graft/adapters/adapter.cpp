@@ -2,6 +2,9 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace graft::detail {
 
 SwappedParameter::SwappedParameter(std::string path, at::Tensor parameter, bool is_buffer)
@@ -12,24 +15,44 @@ void SwappedParameter::set_base(const at::Tensor& data) {
   if (current_ == nullptr) parameter_.set_data(base_);
 }
 
-void SwappedParameter::show(const std::shared_ptr<Copy>& copy) {
+/// Module::to converts what is shown and nothing else. What waits follows here, so that the module fits together whatever is shown.
+void SwappedParameter::follow_casts(std::optional<at::ScalarType> weight_type) {
+  const at::ScalarType last = current_ == nullptr ? base_.scalar_type() : current_->data.scalar_type(), now = parameter_.scalar_type();
+  const auto last_weight = std::exchange(weight_type_, weight_type);
+  if (now != last)
+    cast(now);
+  else if (current_ != nullptr && parameter_.is_floating_point() && last_weight && weight_type && *weight_type != *last_weight)
+    cast(*weight_type);
+}
+
+/// The base, and with it every waiting copy in the base's dtype. A copy in another one is a master, which stays.
+void SwappedParameter::cast(at::ScalarType type) {
+  const at::ScalarType last = base_.scalar_type();
+  base_ = current_ == nullptr ? parameter_.detach() : base_.to(type);
+  for (const auto& weak : copies_)
+    if (const auto copy = weak.lock(); copy != nullptr && copy != current_ && copy->data.scalar_type() == last)
+      copy->data = copy->data.to(type);
+}
+
+void SwappedParameter::show(const std::shared_ptr<Copy>& copy, std::optional<at::ScalarType> weight_type) {
+  follow_casts(weight_type);
   if (copy == current_) return;
-  // Module::to may have converted what was shown: that is the truth about it now.
   if (current_ == nullptr) {
     base_ = parameter_.detach();
   } else {
-    if (parameter_.scalar_type() != current_->data.scalar_type()) base_ = base_.to(parameter_.scalar_type());
     current_->data = parameter_.detach();
     current_->gradient = parameter_.grad();
   }
   current_ = copy;
+  const auto shown_before = [&](const auto& weak) { return weak.lock() == copy; };
+  if (copy != nullptr && std::none_of(copies_.begin(), copies_.end(), shown_before)) copies_.push_back(copy);
   parameter_.mutable_grad().reset();
   parameter_.set_requires_grad(false);
   const at::Device device = parameter_.device();
   parameter_.set_data(copy == nullptr ? base_.to(device) : copy->data.to(device));
   if (copy == nullptr || is_buffer_ || !copy->trainable) return;
   parameter_.set_requires_grad(true);
-  if (copy->gradient.defined()) parameter_.mutable_grad() = copy->gradient.to(device);
+  if (copy->gradient.defined()) parameter_.mutable_grad() = copy->gradient.to(device, parameter_.scalar_type());
 }
 
 at::Tensor TrainedTensor::value() const {

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,15 +31,20 @@ class SwappedParameter {
     at::Tensor gradient;  ///< kept while another copy is shown
     bool trainable = true;
   };
-  /// Shows this copy; null shows the base.
-  void show(const std::shared_ptr<Copy>& copy);
+  /// Shows this copy; null shows the base. `weight_type`: dtype of the frozen weight in the same module, where there is one. A bias beside
+  /// it may be a float32 master, which does not show what Module::to made of the model.
+  void show(const std::shared_ptr<Copy>& copy, std::optional<at::ScalarType> weight_type = {});
   const std::shared_ptr<Copy>& current() const { return current_; }
 
  private:
+  void follow_casts(std::optional<at::ScalarType> weight_type);
+  void cast(at::ScalarType type);
   std::string path_;
   at::Tensor parameter_, base_;
   bool is_buffer_;
   std::shared_ptr<Copy> current_;
+  std::vector<std::weak_ptr<Copy>> copies_;  // all that were ever shown
+  std::optional<at::ScalarType> weight_type_;
 };
 
 /// One tensor of an adapter: a tensor of its own (A, B, the full copy of a Linear's weight), or a copy shown through a SwappedParameter.

@@ -71,10 +71,14 @@ std::vector<at::Tensor> AdapterSet::parameters() const {
 
 std::vector<std::pair<std::string, at::Tensor>> AdapterSet::named_parameters() const {
   std::vector<std::pair<std::string, at::Tensor>> out;
-  for (const auto& tensor : adapter_->tensors) {
-    const bool shown = tensor.swapped == nullptr || tensor.swapped->current() == tensor.copy;
-    out.emplace_back(tensor.key, shown ? tensor.leaf() : tensor.value());
-  }
+  for (const auto& tensor : adapter_->tensors)
+    if (tensor.is_trained()) out.emplace_back(tensor.key, tensor.leaf());
+  return out;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> AdapterSet::named_tensors() const {
+  std::vector<std::pair<std::string, at::Tensor>> out;
+  for (const auto& tensor : adapter_->tensors) out.emplace_back(tensor.key, tensor.value());
   return out;
 }
 

@@ -27,8 +27,12 @@ class AdapterSet {
   /// UsageError when the adapter was loaded frozen. A trained bias (or a norm of modules_to_save) is the model's own parameter while the
   /// adapter is active: activate the adapter you train.
   std::vector<at::Tensor> parameters() const;
-  /// Every tensor of the adapter under its name in PEFT's file ("base_model.model.….lora_A.weight"), with its current value.
+  /// The same tensors in the same order, each under its name in PEFT's file ("base_model.model.….lora_A.weight"): what a Trainer takes. Of
+  /// a frozen adapter too, to look at; its tensors require no gradient.
   std::vector<std::pair<std::string, at::Tensor>> named_parameters() const;
+  /// Everything that save() writes, under its name in the file and with its value now, whether the adapter is active or not: buffers of
+  /// modules_to_save too. To read: without gradients, but in the same memory.
+  std::vector<std::pair<std::string, at::Tensor>> named_tensors() const;
 
   /// Writes a PEFT adapter directory (adapter_config.json, adapter_model.safetensors, README.md). It appears whole or not at all and
   /// replaces an older adapter there; UsageError when the directory holds other files. With init "pissa" it is a LoRA of twice the rank for

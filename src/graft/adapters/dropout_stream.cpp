@@ -35,6 +35,15 @@ void clear_dropout_position() {
   process_position = {};
 }
 
+DropoutPositionKeeper::DropoutPositionKeeper() {
+  const std::lock_guard lock(process_mutex);
+  kept_ = process_position;
+}
+DropoutPositionKeeper::~DropoutPositionKeeper() {
+  const std::lock_guard lock(process_mutex);
+  process_position = kept_;
+}
+
 DropoutPosition current_dropout_position() {
   const std::lock_guard lock(process_mutex);
   return thread_position ? *thread_position : process_position;

@@ -9,7 +9,8 @@
 namespace graft {
 
 /// Where training stands, as far as dropout is concerned: a mask is a pure function of (seed, step, micro, module path), so a resumed or
-/// recomputed forward sees the masks it saw before.
+/// recomputed forward sees the masks it saw before. So does a second call of a module at one position: two passes that are to differ (as
+/// SimCSE's pairs do) need positions, or micro-batches, of their own.
 struct DropoutPosition {
   /// Unset: nobody called set_dropout_position(); then the adapter's own seed is used and `step` counts masks, so that masks differ.
   std::optional<uint64_t> seed;
@@ -21,6 +22,18 @@ struct DropoutPosition {
 void set_dropout_position(uint64_t seed, uint64_t step, uint64_t micro);
 /// Back to counting.
 void clear_dropout_position();
+/// Puts the process's position back, when destroyed, as it was when this was made: for a loop that sets it at each micro-batch.
+class DropoutPositionKeeper {
+ public:
+  DropoutPositionKeeper();
+  ~DropoutPositionKeeper();
+  DropoutPositionKeeper(const DropoutPositionKeeper&) = delete;
+  DropoutPositionKeeper& operator=(const DropoutPositionKeeper&) = delete;
+
+ private:
+  DropoutPosition kept_;
+};
+
 /// What the next mask on this thread is drawn from.
 DropoutPosition current_dropout_position();
 

@@ -1,9 +1,11 @@
 #include "graft/ops/recompute.h"
 
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <array>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -33,9 +35,41 @@ std::vector<RecomputeRestore> capture_contexts() {
   return result;
 }
 
+/// Autocast on this thread. Its cache is never on in a block: casts made in the first run have no gradients, and those of a plain forward
+/// belong to its graph.
+struct Autocast {
+  struct Device {
+    at::DeviceType type;
+    bool enabled = at::autocast::is_autocast_enabled(type);
+    at::ScalarType dtype = at::autocast::get_autocast_dtype(type);
+  };
+  std::array<Device, 2> devices{{{at::kCPU}, {at::kCUDA}}};
+  bool cache = at::autocast::is_autocast_cache_enabled();
+
+  void set(bool with_cache) const {
+    for (const Device& device : devices) {
+      at::autocast::set_autocast_enabled(device.type, device.enabled);
+      at::autocast::set_autocast_dtype(device.type, device.dtype);
+    }
+    at::autocast::set_autocast_cache_enabled(with_cache);
+  }
+};
+
+class AutocastGuard {
+ public:
+  explicit AutocastGuard(const Autocast& inside) { inside.set(/*with_cache=*/false); }
+  ~AutocastGuard() { outer_.set(outer_.cache); }
+  AutocastGuard(const AutocastGuard&) = delete;
+  AutocastGuard& operator=(const AutocastGuard&) = delete;
+
+ private:
+  Autocast outer_;
+};
+
 /// What backward needs to run the block again; travels inside the autograd graph.
 struct Rerun : torch::CustomClassHolder {
   Block block;
+  Autocast autocast;
   std::vector<RecomputeRestore> contexts;
   std::vector<at::Tensor> kept;
   std::shared_ptr<Parked> parked_input;  ///< null: the input is among the node's saved variables
@@ -53,6 +87,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
     else
       context->save_for_backward({input});
     context->saved_data["rerun"] = c10::IValue::make_capsule(rerun);
+    const AutocastGuard autocast(rerun->autocast);
     return rerun->block(input, {false, &rerun->kept});  // apply() has switched gradients off
   }
 
@@ -61,10 +96,11 @@ struct Recompute : torch::autograd::Function<Recompute> {
     const auto saved = context->get_saved_variables();  // also what refuses a second backward through a graph that was not retained
     auto input = (rerun->parked_input ? rerun->parked_input->fetch() : saved[0]).detach();
     input.requires_grad_(rerun->input_needs_gradient);
+    std::vector<std::shared_ptr<void>> guards;
+    for (const auto& restore : rerun->contexts) guards.push_back(restore());
     at::Tensor output;
     {
-      std::vector<std::shared_ptr<void>> guards;
-      for (const auto& restore : rerun->contexts) guards.push_back(restore());
+      const AutocastGuard autocast(rerun->autocast);
       const at::AutoGradMode with_gradients(true);
       output = rerun->block(input, {true, &rerun->kept});
     }
@@ -79,7 +115,7 @@ at::Tensor recompute(Block block, const at::Tensor& input, ParkedChain* chain) {
   if (!at::GradMode::is_enabled()) return block(input, {});
   auto rerun = c10::make_intrusive<Rerun>();
   rerun->block = std::move(block);
-  const auto anchor = at::empty({0}, input.options()).requires_grad_(true);
+  const auto anchor = at::empty({0}, input.options().dtype(at::kFloat)).requires_grad_(true);
   return Recompute::apply(input, anchor, rerun, chain);
 }
 

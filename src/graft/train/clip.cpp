@@ -8,8 +8,12 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+
 namespace graft::train {
 namespace {
+
+bool is_double(const at::Tensor& tensor) { return tensor.scalar_type() == at::kDouble; }
 
 std::vector<at::Tensor> defined_only(const std::vector<at::Tensor>& tensors) {
   std::vector<at::Tensor> defined;
@@ -23,7 +27,7 @@ std::vector<at::Tensor> defined_only(const std::vector<at::Tensor>& tensors) {
 at::Tensor gradient_norm(const std::vector<at::Tensor>& gradients) {
   const auto defined = defined_only(gradients);
   if (defined.empty()) return at::zeros({}, at::kFloat);
-  const auto norms = at::_foreach_norm(defined, 2, at::kFloat);
+  const auto norms = at::_foreach_norm(defined, 2, std::any_of(defined.begin(), defined.end(), is_double) ? at::kDouble : at::kFloat);
   return at::linalg_vector_norm(at::stack(norms).to(at::kDouble), 2).to(at::kFloat);
 }
 

@@ -35,6 +35,11 @@ DeviceBatch to_device(const data::Batch& batch, at::Device device, bool training
       if (targets[i] != -100) supervised.push_back(static_cast<int64_t>(i));
     }
   }
+  // A step's loss is divided by the number that its batches give; an evaluation counts for itself.
+  if (training && batch.supervised_tokens != static_cast<int64_t>(supervised.size()))
+    throw DataError("a batch says that it has " + std::to_string(batch.supervised_tokens) + " supervised tokens, and has " +
+                    std::to_string(supervised.size()))
+        .hint("set Batch::supervised_tokens to the number of labels other than -100; a label at a row's first position does not count");
   const std::vector<int64_t> shape{batch.rows, batch.length};
   DeviceBatch result;
   result.ids = upload(widen(batch.ids), shape, device);

@@ -21,7 +21,8 @@ struct DeviceBatch {
 };
 
 /// Copies a collated batch to the device without waiting for it. A label at a row's first position never counts (interface: as in
-/// transformers). DataError when the batch's lists have the wrong sizes.
+/// transformers). DataError when the batch's lists have the wrong sizes, or, in training, when its supervised_tokens is not what its labels
+/// say.
 DeviceBatch to_device(const data::Batch& batch, at::Device device, bool training = true);
 
 }  // namespace graft::train

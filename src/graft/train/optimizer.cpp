@@ -19,6 +19,10 @@ AdamW::AdamW(NamedTensors parameters, AdamWOptions options) : parameters_(std::m
   for (const auto& [name, parameter] : parameters_) {
     if (!parameter.is_floating_point() || !parameter.is_contiguous())
       throw DataError("a trainable parameter must be a contiguous floating-point tensor").at(name);
+    if (!parameter.requires_grad())
+      throw UsageError("this parameter requires no gradient: it would stay as it is, without a word")
+          .at(name)
+          .hint("leave it out, or make it trainable first; an adapter's biases and norms are trained while it is active: activate() it");
     Slot slot;
     slot.has_master = options_.float32_masters && parameter.scalar_type() != at::kFloat && parameter.scalar_type() != at::kDouble;
     slot.updated = slot.has_master ? parameter.detach().to(at::kFloat) : parameter.detach();

@@ -20,6 +20,7 @@ namespace graft::train {
 /// left alone, but the step count k is the run's, the same for all.
 class AdamW {
  public:
+  /// DataError unless each is contiguous and floating-point; UsageError when one does not require a gradient.
   AdamW(NamedTensors parameters, AdamWOptions options);
 
   /// One update from the parameters' .grad. `skip`, a float32 scalar on the device: 1 leaves everything as it is (a step that is not

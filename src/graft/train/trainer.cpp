@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "graft/adapters/dropout_stream.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/signals.h"
@@ -48,6 +49,8 @@ class TrainingLoop {
         step_(trainer.model_, optimizer_, options_, trainer.peers_, trainer.before_micro_batch_) {}
 
   RunResult run() {
+    const DropoutPositionKeeper dropout;
+    optimizer_.zero_gradients();  // what somebody else's backward left is not this run's
     prepare();
     restore_or_begin();
     announce();
@@ -91,6 +94,9 @@ class TrainingLoop {
       state_ = *saved;
       saved_step_ = state_.step;
       result_.resumed_from = state_.step;
+      if (first_rank())
+        log::info("restored step " + std::to_string(state_.step) + " of " + std::to_string(options_.steps()) + " from " +
+                  directory_->checkpoint(state_.step).string());
       return;
     }
     state_.steps = options_.steps();

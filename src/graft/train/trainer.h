@@ -101,7 +101,8 @@ struct Peers {
 /// One optimizer step: for each micro-batch loss_sum / (supervised tokens of the whole step) → backward; norm; clip; update. One
 /// synchronisation with the device a step. A loss or gradient that is not finite stops the run before the update: NonFiniteError (76), the
 /// last checkpoint stays. A signal: the step is finished, the state saved, PreemptedError (75). Two runs with the same inputs on the same
-/// machine and thread count give the same bytes, interrupted or not.
+/// machine and thread count give the same bytes, interrupted or not. Gradients that are there before the run are cleared, and the position
+/// of adapter dropout is afterwards what it was before.
 class Trainer {
  public:
   Trainer(LossFunction model, NamedTensors parameters, StepSource steps, TrainerOptions options);

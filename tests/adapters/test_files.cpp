@@ -1,5 +1,6 @@
 // PEFT's files, written and read without PEFT; tests/parity/test_adapters.py compares with PEFT itself.
 #include <fstream>
+#include <set>
 
 #include "adapters/toy_models.h"
 #include "graft/base/files.h"
@@ -39,6 +40,24 @@ std::string load_error(const fs::path& directory) {
   }
   return "nothing was thrown";
 }
+
+/// Biases under other names than "bias", and a module with the word in its name.
+struct Mixed : torch::nn::Module {
+  Mixed() {
+    register_module("attention", attention);
+    register_module("lstm", lstm);
+    register_module("bias_net", bias_net);
+    register_module("out", out);
+  }
+  at::Tensor forward(const at::Tensor& x) {
+    const at::Tensor mixed = std::get<0>(attention->forward(x, x, x));
+    return out(std::get<0>(lstm->forward(mixed)) + bias_net(x));
+  }
+  torch::nn::MultiheadAttention attention{torch::nn::MultiheadAttentionOptions(8, 2).add_bias_kv(true)};
+  torch::nn::LSTM lstm{8, 8};
+  torch::nn::Linear bias_net{torch::nn::LinearOptions(8, 8).bias(false)};
+  torch::nn::Linear out{8, 4};
+};
 
 }  // namespace
 
@@ -104,6 +123,35 @@ TEST_CASE("keys are PEFT's", "[adapters]") {
                       p + "layers.1.down_proj.lora_B.weight", p + "layers.1.norm.weight", p + "layers.1.norm.bias", p + "head.weight",
                       p + "head.bias", p + "layers.0.norm.bias", p + "layers.0.down_proj.base_layer.bias",
                       p + "layers.1.down_proj.base_layer.bias", p + "tail.0.bias"});
+}
+
+TEST_CASE("bias all is every parameter with bias in its name, under PEFT's names", "[adapters]") {
+  torch::manual_seed(1);
+  const auto model = std::make_shared<Mixed>(), other = std::make_shared<Mixed>();
+  const auto x = torch::randn({5, 3, 8});
+  const auto base = snapshot(*model);
+  for (auto& parameter : other->named_parameters()) {
+    torch::NoGradGuard no_graph;
+    parameter.value().copy_(base.at(parameter.key()));
+  }
+  const auto bare = model->forward(x).detach();
+  auto adapters = attach(*model, LoraOptions(2).targets({"out"}).bias("all"));
+  std::set<std::string> copies;
+  for (const auto& [name, tensor] : values(adapters))
+    if (name.find("lora_") == std::string::npos) copies.insert(name);
+  REQUIRE(copies == std::set<std::string>{"attention.bias_k", "attention.bias_v", "attention.in_proj_bias", "attention.out_proj.bias",
+                                          "bias_net.weight", "lstm.bias_hh_l0", "lstm.bias_ih_l0", "out.base_layer.bias"});
+  REQUIRE(at::equal(model->forward(x), bare));
+  randomize(adapters);
+  const auto trained = model->forward(x);
+  trained.square().mean().backward();
+  for (const auto& parameter : adapters.parameters()) REQUIRE(parameter.grad().defined());
+  const TemporaryDirectory directory;
+  adapters.save(directory / "adapter");
+  load_adapter(*other, directory / "adapter");
+  REQUIRE(largest_difference(other->forward(x).detach(), trained.detach()) < kFloatTolerance);
+  adapters.detach();
+  REQUIRE(same_bits(*model, base));
 }
 
 TEST_CASE("bfloat16 and float16 files are read into float32 masters, and a sub-folder by its name", "[adapters]") {

@@ -71,3 +71,22 @@ TEST_CASE("merge refuses what would change the outputs, and changes nothing", "[
   adapters.detach();
   REQUIRE(same_bits(*net, base));
 }
+
+TEST_CASE("a float64 base is summed in float64", "[adapters]") {
+  auto net = make_net();
+  net->to(at::kDouble);
+  const auto base = snapshot(*net);
+  auto adapters = attach(*net, LoraOptions(2).targets({"up_proj", "embed"}));  // B, and the embedding's A, are zero
+  const auto& weight = net->blocks->at<BlockImpl>(0).up_proj->weight;
+  REQUIRE(at::equal(weight.contiguous(), base.at("layers.0.up_proj.weight")));
+  REQUIRE(at::equal(dense_weight(weight), base.at("layers.0.up_proj.weight")));
+  adapters.merge();
+  REQUIRE(same_bits(*net, base));
+  auto trained = attach(*net, LoraOptions(2).alpha(3).targets({"up_proj"}).dtype(at::kDouble));
+  randomize(trained);
+  const auto f = values(trained);
+  const at::Tensor expected = base.at("layers.0.up_proj.weight") +
+                              1.5 * f.at("layers.0.up_proj.lora_B.weight").matmul(f.at("layers.0.up_proj.lora_A.weight")).detach();
+  trained.merge();
+  REQUIRE(largest_difference(net->blocks->at<BlockImpl>(0).up_proj->weight.detach(), expected) < 1e-14);
+}

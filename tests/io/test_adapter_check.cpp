@@ -130,6 +130,43 @@ TEST_CASE("a container that was trained whole, and the twin of a tied module, do
   REQUIRE(twin.blockers("peft") == "");
 }
 
+TEST_CASE("modules_to_save names the end of a path, as in PEFT", "[io]") {
+  AdapterOnDisk adapter;
+  adapter.fields += R"(,"modules_to_save":["head"])";
+  adapter.tensors.push_back({"base_model.model.lm_head.weight", DType::kF32, {10, 6}, 0, 0});
+  REQUIRE(adapter.blockers("peft") == "");
+  REQUIRE(adapter.facts().warnings.empty());
+}
+
+TEST_CASE("the second name and the untrained original of a module saved whole are no other tensors", "[io]") {
+  AdapterOnDisk adapter;
+  adapter.fields += R"(,"modules_to_save":["o_proj"],"bias":"all")";
+  const std::string module = "base_model.model.model.layers.0.self_attn.o_proj";
+  for (const char* ending : {".weight", ".bias", ".modules_to_save.bias", ".original_module.bias"})
+    adapter.tensors.push_back({module + ending, DType::kF32, {4}, 0, 0});
+  REQUIRE(adapter.blockers("peft") == "");
+  REQUIRE(adapter.facts().whole.size() == 2);
+  adapter.tensors.erase(adapter.tensors.begin() + 3);  // older files have the second name alone
+  const auto facts = adapter.facts();
+  REQUIRE(facts.problems.empty());
+  REQUIRE(facts.whole.size() == 2);
+  REQUIRE(facts.whole[0].key.module == "model.layers.0.self_attn.o_proj");
+}
+
+TEST_CASE("a tied embedding's twin has the embedding's rank and its own scale", "[io]") {
+  AdapterOnDisk adapter;
+  adapter.fields = R"("target_modules":["embed_tokens"],"r":4,"lora_alpha":4,"ensure_weight_tying":true,"rank_pattern":{"embed_tokens":2})";
+  adapter.tensors = {{"base_model.model.model.embed_tokens.lora_embedding_A", DType::kF32, {2, 10}, 0, 0},
+                     {"base_model.model.model.embed_tokens.lora_embedding_B", DType::kF32, {6, 2}, 0, 0},
+                     {"base_model.model.lm_head.lora_A.weight", DType::kF32, {2, 6}, 0, 0},
+                     {"base_model.model.lm_head.lora_B.weight", DType::kF32, {10, 2}, 0, 0}};
+  REQUIRE(adapter.blockers("peft") == "");
+  const auto facts = adapter.facts();
+  REQUIRE(facts.modules[0].name == "lm_head");
+  REQUIRE(facts.modules[0].scale == 1);
+  REQUIRE(facts.modules[1].scale == 2);
+}
+
 TEST_CASE("vllm's rank limit is named with the flag to pass", "[io]") {
   AdapterOnDisk adapter;
   adapter.fields = R"("target_modules":["q_proj"],"r":48,"lora_alpha":4)";

@@ -98,6 +98,20 @@ TEST_CASE("a malformed or runaway regular expression is a DataError", "[io]") {
   REQUIRE_THROWS_AS(rank_of(parse(R"("rank_pattern":{"[":2})"), "a"), graft::DataError);
 }
 
+TEST_CASE("a repetition without a lower bound begins at none, as in Python", "[io]") {
+  const auto targets = [](const std::string& pattern, const std::string& path) {
+    return targets_module(parse(R"("target_modules":")" + pattern + "\""), path);
+  };
+  for (const char* path : {"", "a", "aa"}) REQUIRE(targets("x\\\\.a{,2}", "x." + std::string(path)));
+  REQUIRE_FALSE(targets("a{,2}", "aaa"));
+  REQUIRE(targets("a{,}", "aaaa"));
+  for (const char* literal : {"a{,b}", "a\\\\{,2}", "a[{],2}", "a[]{,]+2}"}) {
+    INFO(literal);
+    REQUIRE_FALSE(targets(literal, "aa"));
+    REQUIRE(targets(literal, std::string(literal) == "a{,b}" ? "a{,b}" : "a{,2}"));
+  }
+}
+
 TEST_CASE("what is written is read back the same", "[io]") {
   const auto text = to_json(parse(
       R"("r":4,"lora_alpha":8,"target_modules":["b","a"],"modules_to_save":["lm_head"],"rank_pattern":{"^a.b":2},"alpha_pattern":{"^a.b":0.5},"layers_to_transform":[1])"));

@@ -76,6 +76,7 @@ OPTIONS = {
     "bias-all-with-saved": dict(target_modules=["q_proj"], bias="all", modules_to_save=["o_proj"]),
     "modules-to-save": dict(target_modules=["q_proj"], modules_to_save=["lm_head", "input_layernorm"]),
     "save-embedding": dict(target_modules=["q_proj"], modules_to_save=["embed_tokens"]),
+    "save-by-ending": dict(target_modules=["q_proj"], modules_to_save=["head"]),
     "save-whole-block": dict(target_modules=["q_proj"], modules_to_save=["mlp"]),
     "embedding": dict(target_modules=["embed_tokens", "q_proj"]),
     "head": dict(target_modules=["lm_head", "v_proj"]),
@@ -124,8 +125,10 @@ def test_graft_scores_what_peft_saved(name, base, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])
-def test_graft_scores_adapters_that_keep_a_tie(target, tied_base, tmp_path):
-    model = peft_adapter(tied_base, dict(target_modules=[target, "q_proj"], ensure_weight_tying=True))  # the file names the twin too
+@pytest.mark.parametrize("patterns", [{}, {"rank_pattern": {"embed_tokens": 2}}, {"rank_pattern": {"lm_head": 2}, "use_rslora": True}], ids=["", "embedding", "head"])
+def test_graft_scores_adapters_that_keep_a_tie(target, patterns, tied_base, tmp_path):
+    # The file names the twin too. It has the embedding's factors and its own scale.
+    model = peft_adapter(tied_base, dict(target_modules=[target, "q_proj"], ensure_weight_tying=True, **patterns))
     model.save_pretrained(tmp_path / "adapter")
     expected = peft_logits(PeftModel.from_pretrained(load_base(tied_base), tmp_path / "adapter"))
     require_close(graft_logits(tied_base, tmp_path / "adapter", tmp_path), expected)
@@ -240,3 +243,14 @@ def test_peft_loads_adapters_of_a_tied_base(name, tied_base, tmp_path):
     adapter = train_adapter(tied_base, tmp_path, WRITTEN[name][0])
     model = PeftModel.from_pretrained(load_base(tied_base), adapter)
     require_close(graft_logits(tied_base, adapter, tmp_path), peft_logits(model))
+
+
+@pytest.mark.parametrize("options", [dict(target_modules=["embed_tokens", "q_proj"], rank_pattern={"embed_tokens": 2}),
+                                     dict(target_modules=r".*(q_proj|embed_tokens)$", alpha_pattern={"embed_tokens": 9}, use_rslora=True)], ids=["list", "regex"])
+def test_an_adapter_that_kept_a_tie_is_continued_and_saved(options, tied_base, tmp_path):
+    peft_adapter(tied_base, dict(ensure_weight_tying=True, **options)).save_pretrained(tmp_path / "adapter")
+    saved = train_adapter(tied_base, tmp_path, f"{{init_from: {tmp_path / 'adapter'}}}")
+    model = PeftModel.from_pretrained(load_base(tied_base), saved)
+    require_close(graft_logits(tied_base, saved, tmp_path), peft_logits(model))
+    before = peft_logits(PeftModel.from_pretrained(load_base(tied_base), tmp_path / "adapter"))
+    assert max((a - b).abs().max().item() for a, b in zip(peft_logits(model), before)) > 0.02

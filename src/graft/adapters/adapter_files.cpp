@@ -57,9 +57,8 @@ void check_values(const std::string& place, const std::string& key, const at::Te
 void normalise_keys(const std::vector<std::pair<std::string, std::vector<int64_t>>>& expected, AdapterFiles* files) {
   std::map<std::string, at::Tensor> out;
   for (auto& [key, tensor] : files->tensors) {
-    if (key.find(".original_module.") != std::string::npos) continue;
-    std::string name = key;
-    if (const auto at = name.find(".modules_to_save."); at != std::string::npos) name.erase(at, std::string(".modules_to_save").size());
+    std::string name = io::plain_adapter_key(key);
+    if (name.empty()) continue;
     if (ends_with(name, ".bias") && !ends_with(name, ".base_layer.bias")) {
       const std::string inner = name.substr(0, name.size() - 4) + "base_layer.bias";
       const bool wanted = std::any_of(expected.begin(), expected.end(), [&](const auto& entry) { return entry.first == inner; });
@@ -113,23 +112,29 @@ AdapterFiles read_adapter_files(const fs::path& directory, const std::string& na
   return files;
 }
 
-AdapterPlan plan_from_files(torch::nn::Module& root, AdapterFiles* files, const std::string& name, bool trainable) {
+std::vector<std::string> modules_with_factors(const AdapterFiles& files) {
   using Part = io::AdapterKey::Part;
-  const std::string where = (files->directory / kTensorFile).string();
-  std::vector<std::string> file_targets;
-  for (const auto& [key, tensor] : files->tensors) {
+  std::vector<std::string> modules;
+  for (const auto& [key, tensor] : files.tensors) {
     const auto parsed = io::parse_adapter_key(key);
-    if (parsed.part == Part::kA || parsed.part == Part::kEmbeddingA) file_targets.push_back(parsed.module);
-    if (parsed.part == Part::kUnsupported && key.find(".modules_to_save.") == std::string::npos)
+    if (parsed.part == Part::kA || parsed.part == Part::kEmbeddingA) modules.push_back(parsed.module);
+    if (parsed.part == Part::kUnsupported)
       throw DataError("graft has no \"" + parsed.parameter + "\": the adapter is not plain LoRA")
-          .at(where + ": " + key)
+          .at((files.directory / kTensorFile).string() + ": " + key)
           .hint("convert it to LoRA with PEFT");
   }
+  return modules;
+}
+
+AdapterPlan plan_from_files(torch::nn::Module& root, AdapterFiles* files, const std::string& name, bool trainable) {
+  const std::string where = (files->directory / kTensorFile).string();
+  const std::vector<std::string> file_targets = modules_with_factors(*files);
   AdapterPlan plan;
   plan.name = name;
   plan.config = files->config;
   plan.trainable = trainable;
   plan.resolution = resolve_config(root, plan.config, file_targets);
+  plan.config = untied_config(std::move(plan.config), plan.resolution);
 
   std::vector<std::pair<std::string, std::vector<int64_t>>> expected;
   for (const PlannedTensor& tensor : planned_tensors(root, plan)) expected.emplace_back(tensor.key, tensor.shape);

@@ -21,6 +21,9 @@ struct AdapterFiles {
 /// DataError when a file is missing or malformed, or a value is not finite. Configuration warnings are logged.
 AdapterFiles read_adapter_files(const std::filesystem::path& directory, const std::string& name);
 
+/// The modules that the file has an A for, by name. DataError for a tensor of another kind than plain LoRA's.
+std::vector<std::string> modules_with_factors(const AdapterFiles& files);
+
 /// The plan of an adapter from files: what the configuration means in this model, and which tensors of the base the file changed.
 AdapterPlan plan_from_files(torch::nn::Module& root, AdapterFiles* files, const std::string& name, bool trainable);
 

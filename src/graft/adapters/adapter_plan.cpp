@@ -89,19 +89,25 @@ class Planner {
 
   void add_biases() {
     if (plan_.config.bias == "none") return;
-    std::vector<NamedModule> places = modules_below(root_);
-    for (const NamedModule& place : places) {
-      if (saved_.count(place.path) > 0 || (plan_.config.bias == "lora_only" && targeted_.count(place.path) == 0)) continue;
-      add_bias_of(place);
-    }
-    if (plan_.config.bias == "all")
-      for (const auto& parameter : root_.named_parameters(/*recurse=*/false))
-        if (parameter.key() == "bias") add_swap({"", nullptr}, "bias", parameter.value(), false);
+    for (const NamedModule& place : modules_below(root_))
+      if (saved_.count(place.path) == 0) add_biases_of(place, *place.module);
+    add_biases_of({"", nullptr}, root_);
   }
 
-  void add_bias_of(const NamedModule& place) {
-    for (const auto& parameter : place.module->named_parameters(/*recurse=*/false))
-      if (parameter.key() == "bias") add_swap(place, "bias", parameter.value(), false);
+  void add_biases_of(const NamedModule& place, const torch::nn::Module& module) {
+    for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+      if (!is_trained_bias(place.path, parameter.key())) continue;
+      if (parameter.key() != "weight" || !site_kind(module))
+        add_swap(place, parameter.key(), parameter.value(), false);
+      else if (copied_.count(place.path) == 0)
+        add_weight_copy(place, kPrefix + joined(place.path, targeted_.count(place.path) > 0 ? "base_layer.weight" : "weight"));
+    }
+  }
+
+  /// "all" is PEFT's: whatever has "bias" in its full name (in_proj_bias, bias_ih_l0).
+  bool is_trained_bias(const std::string& path, const std::string& name) const {
+    if (plan_.config.bias == "all") return joined(path, name).find("bias") != std::string::npos;
+    return targeted_.count(path) > 0 && name == "bias";
   }
 
   /// A swapped tensor that a second module also holds would change there too.

@@ -53,7 +53,8 @@ struct LoraOptions {
   /// Only modules in these layers; the layer is the first number in a module's path [layers_to_transform]. Empty means all.
   TORCH_ARG(std::vector<int64_t>, layers);
 
-  /// Which biases are trained as well: "none", "all" of the model's, or "lora_only" (the adapted modules') [bias].
+  /// Which biases are trained as well: "none", "all" of the model's (every parameter with "bias" in its full name, as in PEFT), or
+  /// "lora_only" (the adapted modules' own) [bias].
   TORCH_ARG(std::string, bias) = "none";
 
   /// Modules trained and saved as full copies beside the adapter (a new output head, norms) [modules_to_save].

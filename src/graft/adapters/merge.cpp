@@ -9,17 +9,17 @@
 namespace graft::detail {
 namespace {
 
-/// W + weight·(what the adapter learned: s·B·A, less the start that was taken out of the base), summed in float32 and rounded once to the
-/// base's dtype.
+/// W + weight·(what the adapter learned: s·B·A, less the start that was taken out of the base), summed in float32 (float64
+/// for a float64 base) and rounded once to the base's dtype.
 at::Tensor folded(const WeightSite& site, const WeightSite::Part& part, double weight) {
   at::NoGradGuard no_graph;
-  const auto dtype = site.base->dtype();
+  const auto dtype = site.base->dtype(), wide = site.sum_dtype();
   at::Tensor sum = (part.copy.defined()                     ? part.copy.detach()
                     : site.taken && site.original.defined() ? site.original.detach()
                                                             : site.base->dense(dtype))
-                       .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+                       .to(wide, /*non_blocking=*/false, /*copy=*/true);
   if (part.factors != nullptr) {
-    const at::Tensor a = part.factors->a.to(at::kFloat), b = part.factors->b.to(at::kFloat);
+    const at::Tensor a = part.factors->a.to(wide), b = part.factors->b.to(wide);
     const double scale = part.factors->scale * weight;
     site.kind == SiteKind::kLinear ? sum.addmm_(b, a, 1, scale) : sum.addmm_(a.t(), b.t(), 1, scale);
   }
@@ -27,7 +27,7 @@ at::Tensor folded(const WeightSite& site, const WeightSite::Part& part, double w
     // The original holds the start, the changed base lacks it.
     const LoraFactors& start = *site.taken->factors;
     const double share = site.original.defined() ? -weight : 1 - weight;
-    sum.addmm_(start.b.to(at::kFloat), start.a.to(at::kFloat), 1, start.scale * share);
+    sum.addmm_(start.b.to(wide), start.a.to(wide), 1, start.scale * share);
   }
   return sum.to(dtype);
 }

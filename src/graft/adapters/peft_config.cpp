@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <map>
 #include <set>
 
+#include "graft/adapters/adapted_weight.h"
 #include "graft/adapters/name_pattern.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"
@@ -112,6 +114,25 @@ void warn_unmatched_targets(const std::vector<NamedModule>& all, const io::Adapt
       log::warning("adapter_config.json: target_modules: \"" + name + "\" is no module of this model");
 }
 
+/// The embedding whose factors PEFT gives to the modules tied to it (ensure_weight_tying); null when there is none.
+const NamedModule* tied_embedding(const std::vector<NamedModule>& all, const io::AdapterConfig& config,
+                                  const std::set<std::string>& in_file) {
+  for (const NamedModule& entry : all)
+    if (config.ensure_weight_tying && site_kind(*entry.module) == SiteKind::kEmbedding && in_file.count(entry.path) > 0) return &entry;
+  return nullptr;
+}
+
+void add_target(io::AdapterConfig* config, const std::string& path) {
+  if (auto* list = std::get_if<std::vector<std::string>>(&config->target_modules))
+    list->push_back(path);
+  else
+    config->target_modules = "(?:" + std::get<std::string>(config->target_modules) + ")|" + escaped(path);
+}
+
+bool is_twin(const NamedModule& entry, const NamedModule& embedding) {
+  return site_kind(*entry.module) == SiteKind::kLinear && weight_of(*entry.module).sizes() == weight_of(*embedding.module).sizes();
+}
+
 }  // namespace
 
 io::AdapterConfig peft_config(torch::nn::Module& root, const LoraOptions& options, const Resolution& resolution) {
@@ -148,6 +169,7 @@ Resolution resolve_config(torch::nn::Module& root, const io::AdapterConfig& conf
   out.saved = saved_modules(all, config);
   warn_unmatched_targets(all, config);
   const std::set<std::string> in_file(file_targets.begin(), file_targets.end());
+  const NamedModule* tied = tied_embedding(all, config, in_file);
   for (const NamedModule& entry : all) {
     const auto kind = site_kind(*entry.module);
     if (!kind) continue;
@@ -157,12 +179,32 @@ Resolution resolve_config(torch::nn::Module& root, const io::AdapterConfig& conf
     targeted = targeted || (config.ensure_weight_tying && has_factors);
     if (!targeted) continue;
     check_adaptable(*entry.module, entry.path);
-    out.targets.push_back({entry, *kind, io::rank_of(config, entry.path), io::alpha_of(config, entry.path)});
+    Target target{entry, *kind, io::rank_of(config, entry.path), io::alpha_of(config, entry.path)};
+    if (tied != nullptr && has_factors && is_twin(entry, *tied)) {  // its factors are the embedding's, its scale is its own
+      const auto own = static_cast<double>(target.rank);
+      target.rank = io::rank_of(config, tied->path);
+      const double ratio = static_cast<double>(target.rank) / own;
+      target.alpha *= config.use_rslora ? std::sqrt(ratio) : ratio;
+    }
+    out.targets.push_back(std::move(target));
   }
   if (out.targets.empty())
     throw DataError("adapter_config.json: target_modules means no Linear or Embedding of this model")
         .hint("does the adapter belong to this base?");
   return out;
+}
+
+io::AdapterConfig untied_config(io::AdapterConfig config, const Resolution& resolution) {
+  if (!config.ensure_weight_tying || is_all_linear(config)) return config;
+  for (const Target& target : resolution.targets) {
+    const std::string& path = target.place.path;
+    const std::string pattern = "^" + escaped(path);
+    if (!has_no_targets(config) && !io::targets_module(config, path)) add_target(&config, path);
+    if (io::rank_of(config, path) != target.rank) config.rank_pattern.insert(config.rank_pattern.begin(), {pattern, target.rank});
+    if (io::alpha_of(config, path) != target.alpha) config.alpha_pattern.insert(config.alpha_pattern.begin(), {pattern, target.alpha});
+  }
+  config.ensure_weight_tying = false;
+  return config;
 }
 
 }  // namespace graft::detail

@@ -16,4 +16,8 @@ io::AdapterConfig peft_config(torch::nn::Module& root, const LoraOptions& option
 /// has factors for: what a configuration without target_modules means.
 Resolution resolve_config(torch::nn::Module& root, const io::AdapterConfig& config, const std::vector<std::string>& file_targets);
 
+/// The configuration of what the resolution is once it trains: the modules that PEFT ties to an embedding (ensure_weight_tying) are targets
+/// of their own, with the rank of the factors they have and the alpha that gives their scale.
+io::AdapterConfig untied_config(io::AdapterConfig config, const Resolution& resolution);
+
 }  // namespace graft::detail

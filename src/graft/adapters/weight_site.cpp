@@ -97,10 +97,11 @@ at::Tensor WeightSite::embedding(const at::Tensor& ids, int64_t padding_idx, boo
 }
 
 at::Tensor WeightSite::matrix() const {
-  at::Tensor weight = active_copy.defined() ? active_copy.to(at::kFloat) : base->dense(at::kFloat);
+  const auto wide = sum_dtype();
+  at::Tensor weight = active_copy.defined() ? active_copy.to(wide) : base->dense(wide);
   for (const Active& entry : active) {
     const auto [row_side, column_side] = sides(*entry.factors, kind);
-    weight = at::addmm(weight, row_side.to(at::kFloat), column_side.to(at::kFloat), 1, entry.factors->scale * entry.weight);
+    weight = at::addmm(weight, row_side.to(wide), column_side.to(wide), 1, entry.factors->scale * entry.weight);
   }
   return weight;
 }
@@ -108,8 +109,8 @@ at::Tensor WeightSite::matrix() const {
 at::Tensor WeightSite::original_matrix() const {
   if (!taken) return base->dense(base->dtype());
   if (original.defined()) return original.detach();
-  const at::Tensor sum =
-      at::addmm(base->dense(at::kFloat), taken->factors->b.to(at::kFloat), taken->factors->a.to(at::kFloat), 1, taken->factors->scale);
+  const auto wide = sum_dtype();
+  const at::Tensor sum = at::addmm(base->dense(wide), taken->factors->b.to(wide), taken->factors->a.to(wide), 1, taken->factors->scale);
   return sum.to(base->dtype());
 }
 

@@ -43,8 +43,10 @@ class WeightSite {
   /// Frozen base and terms for an input of x's shape, for fused operators; none while a trained copy stands in the base's place.
   std::optional<ops::LinearOperand> operand() const;
   at::Tensor embedding(const at::Tensor& ids, int64_t padding_idx, bool scale_grad_by_freq) const;
-  /// The effective matrix W + Σ weight·s·B·A in float32. Differentiable in the trained tensors.
+  /// The effective matrix W + Σ weight·s·B·A in sum_dtype(). Differentiable in the trained tensors.
   at::Tensor matrix() const;
+  /// What sums over the weight are taken in: float32, or float64 for a float64 base.
+  at::ScalarType sum_dtype() const { return base->dtype() == at::kDouble ? at::kDouble : at::kFloat; }
 
   /// Base and factors to `device`; a dense base to `dtype`. Trained tensors keep their dtype (and their identity).
   void move(at::Device device, at::ScalarType dtype);

@@ -10,7 +10,7 @@
 #include "graft/adapters/target_kind.h"
 #include "graft/base/error.h"
 #include "graft/base/strings.h"
-#include "graft/io/adapter_config.h"
+#include "graft/io/adapter_inspect.h"
 #include "graft/models/family.h"
 
 namespace graft::app {
@@ -106,29 +106,39 @@ std::vector<AdaptedModule> modules_of_recipe(const recipe::Recipe& recipe, const
   return result;
 }
 
-io::AdapterConfig continued_adapter(const recipe::Recipe& recipe) {
+// The tensors of an adapter that is continued are those in its file: its configuration alone need not name them.
+io::AdapterFacts continued_adapter(const recipe::Recipe& recipe) {
   const std::string& directory = recipe.adapter.init_from;
   if (!std::filesystem::is_directory(directory)) throw recipe::missing_path(recipe, "adapter.init_from", directory, "adapter directory");
-  std::vector<std::string> warnings;  // said when it is loaded
-  return io::read_adapter_config(directory, &warnings);
+  auto facts = io::inspect_adapter(directory);  // its warnings are said when it is loaded
+  if (!facts.problems.empty())
+    throw DataError(facts.problems.front()).at(directory).hint("save the adapter again with the tool that trained it");
+  return facts;
 }
 
-std::vector<AdaptedModule> modules_of(const io::AdapterConfig& config, const models::DecoderOptions& decoder) {
+std::vector<AdaptedModule> modules_of(const io::AdapterFacts& facts) {
   std::vector<AdaptedModule> result;
-  for (auto module : adaptable(decoder)) {
-    const bool wanted = io::targets_all_linear(config) ? module.name != kHead && module.name != "model.embed_tokens"
-                                                       : io::targets_module(config, module.name);
-    if (!wanted) continue;
-    module.rank = io::rank_of(config, module.name);
-    result.push_back(std::move(module));
-  }
+  for (const auto& module : facts.modules) result.push_back({module.name, module.b_shape[0], module.a_shape[1], module.rank});
   return result;
+}
+
+int64_t parameters_of(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+// Without the embeddings that PEFT saves on its own account.
+int64_t whole_parameters_of(const io::AdapterFacts& facts) {
+  int64_t sum = 0;
+  for (const auto& tensor : facts.whole)
+    if (io::saves_module(facts.config, tensor.key.module) || tensor.name.find("bias") != std::string::npos)
+      sum += parameters_of(tensor.shape);
+  return sum;
 }
 
 }  // namespace
 
 std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
-  if (!recipe.adapter.init_from.empty()) return modules_of(continued_adapter(recipe), decoder);
+  if (!recipe.adapter.init_from.empty()) return modules_of(continued_adapter(recipe));
   try {
     return modules_of_recipe(recipe, decoder);
   } catch (const DataError& malformed) {
@@ -144,7 +154,8 @@ void throw_at_key(const recipe::Recipe& recipe, const Error& malformed) {
 }
 
 int64_t saved_whole_parameters(const recipe::Recipe& recipe, const models::DecoderOptions& decoder) {
-  const auto names = recipe.adapter.init_from.empty() ? recipe.adapter.modules_to_save : continued_adapter(recipe).modules_to_save;
+  if (!recipe.adapter.init_from.empty()) return whole_parameters_of(continued_adapter(recipe));
+  const auto& names = recipe.adapter.modules_to_save;
   auto parameters = models::parameter_shapes(decoder);
   if (decoder.tied_embeddings)
     parameters.push_back({"lm_head.weight", {decoder.vocabulary_size, decoder.hidden_size}});  // a copy of its own
@@ -153,7 +164,7 @@ int64_t saved_whole_parameters(const recipe::Recipe& recipe, const models::Decod
     const std::string module = path.substr(0, path.rfind('.'));
     const auto saves = [&](const std::string& name) { return NamePattern(name, "adapter.modules_to_save").reaches(module); };
     if (!std::any_of(names.begin(), names.end(), saves)) continue;
-    sum += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+    sum += parameters_of(shape);
   }
   return sum;
 }

@@ -19,13 +19,13 @@ struct AdaptedModule {
 
 /// Which modules adapter.target, exclude, layers and overrides mean, from the config alone: the same rules as graft::attach, so that a
 /// slip is found before any weight is read. RecipeError at the key, with the nearest name.
-/// With adapter.init_from: those of that adapter's own config. RecipeError when there is none.
+/// With adapter.init_from: those in that adapter's file. RecipeError when there is none, DataError when it contradicts its configuration.
 std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const models::DecoderOptions& decoder);
 
 /// Throws what a malformed regular expression of a recipe is: a RecipeError at its key.
 [[noreturn]] void throw_at_key(const recipe::Recipe& recipe, const Error& malformed);
 
-/// Parameters that adapter.modules_to_save (or that of adapter.init_from) trains in full.
+/// Parameters that adapter.modules_to_save trains in full; with adapter.init_from also the biases, as that adapter's file has them.
 int64_t saved_whole_parameters(const recipe::Recipe& recipe, const models::DecoderOptions& decoder);
 
 }  // namespace graft::app

@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <set>
@@ -13,12 +14,14 @@
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/json.h"
-#include "graft/base/log.h"
 #include "graft/base/strings.h"
 #include "graft/io/atomic_directory.h"
+#include "graft/io/config_reader.h"
 #include "graft/io/model_directory.h"
 #include "graft/io/quantization_config.h"
 #include "graft/io/tensor_file.h"
+#include "graft/models/family.h"
+#include "graft/text/chat_template.h"
 
 namespace graft::app {
 namespace {
@@ -43,19 +46,27 @@ std::string module_of(const std::string& name) {
   return ends_with(name, kEnd) ? name.substr(0, name.size() - kEnd.size()) : "";
 }
 
+bool is_known_family(const std::string& model_type) {
+  const auto& all = models::families();
+  return std::any_of(all.begin(), all.end(), [&](const models::Family& family) {
+    return std::find(family.model_types.begin(), family.model_types.end(), model_type) != family.model_types.end();
+  });
+}
+
 class Merger {
  public:
   Merger(const fs::path& model, const fs::path& adapter, const std::string& dtype)
       : model_(model),
-        delta_(adapter),
+        adapter_(adapter),
         config_(parse_json(model_.config_text(), (model / "config.json").string())),
         dtype_name_(dtype),
         dtype_(target_dtype(dtype)) {
-    for (const auto& warning : delta_.warnings()) log::warning(warning);
-    tied_ = config_.value("tie_word_embeddings", false) && model_.find(kEmbedding).has_value();
-    report_.untied = tied_ && (changes(kHead) || changes(kEmbedding));
+    const io::ConfigReader config(config_, (model / "config.json").string());
+    tied_ = config.boolean_or("tie_word_embeddings", false) && model_.find(kEmbedding).has_value();
+    model_type_ = config.string_or("model_type", "");
     find_quantized();
-    check_names();
+    delta_.emplace(adapter, base_tensors());
+    report_.untied = tied_ && (changes(kHead) || changes(kEmbedding));
   }
 
   MergeReport write(const fs::path& output) {
@@ -106,28 +117,17 @@ class Merger {
     return quant::decode(stored, stored.dtype);
   }
 
-  bool changes(const std::string& name) const { return delta_.updated().count(name) > 0 || delta_.replaced().count(name) > 0; }
+  BaseTensors base_tensors() const {
+    BaseTensors base{model_type_, is_known_family(model_type_), {}};
+    for (const auto& name : names_) base.shapes[name] = entry_of(name).shape;
+    if (tied_) base.shapes[kHead] = entry_of(kEmbedding).shape;
+    return base;
+  }
+
+  bool changes(const std::string& name) const { return delta_->updated().count(name) > 0 || delta_->replaced().count(name) > 0; }
 
   // Where a tensor's bytes come from: a tied head has none of its own.
   std::string source_of(const std::string& name) const { return name == kHead && tied_ ? kEmbedding : name; }
-
-  void check_names() const {
-    std::vector<std::string> names = names_;
-    if (tied_) names.emplace_back(kHead);
-    const auto check = [&](const std::string& name) {
-      if (!model_.find(source_of(name)))
-        throw DataError("the adapter changes a tensor that the base does not have")
-            .at(name)
-            .nearest(nearest_name(name, names))
-            .hint("is this the adapter's own base model?");
-    };
-    for (const auto& name : delta_.updated()) check(name);
-    for (const auto& [name, tensor] : delta_.replaced()) {
-      check(name);
-      const auto shape = entry_of(source_of(name)).shape;
-      if (tensor.sizes() != at::IntArrayRef(shape)) throw DataError("the adapter's tensor has another shape than the base's").at(name);
-    }
-  }
 
   std::vector<io::TensorEntry> declared() const {
     std::vector<io::TensorEntry> entries;
@@ -161,17 +161,12 @@ class Merger {
 
   at::Tensor merged(const io::TensorEntry& entry) {
     const auto dtype = io::to_scalar_type(entry.dtype);
-    if (const auto replaced = delta_.replaced().find(entry.name); replaced != delta_.replaced().end()) {
-      ++report_.replaced_tensors;
-      if (delta_.updated().count(entry.name) == 0) return replaced->second.to(dtype).contiguous();
-    }
-    const at::Tensor base = value_of(source_of(entry.name));
-    if (delta_.updated().count(entry.name) == 0) return base.to(dtype).contiguous();
-    const at::Tensor update = delta_.update(entry.name);
-    if (update.sizes() != base.sizes())
-      throw DataError("the adapter's update is " + std::to_string(update.size(0)) + " x " + std::to_string(update.size(1)) +
-                      ", the base's weight is not")
-          .at(entry.name);
+    const auto replaced = delta_->replaced().find(entry.name);
+    const bool is_replaced = replaced != delta_->replaced().end();
+    if (is_replaced) ++report_.replaced_tensors;
+    const at::Tensor base = is_replaced ? replaced->second : value_of(source_of(entry.name));
+    if (delta_->updated().count(entry.name) == 0) return base.to(dtype).contiguous();
+    const at::Tensor update = delta_->update(entry.name);
     const at::Tensor sum = base.to(at::kFloat) + update;
     at::Tensor rounded = sum.to(dtype).contiguous();
     if (!at::isfinite(rounded).all().item<bool>())
@@ -192,19 +187,24 @@ class Merger {
 
   void copy_small_files(const fs::path& output) {
     copy_model_files(model_.path(), output);
+    // The merged model is used with the template that the adapter was trained with. The model's own stays where it is, beside its others.
+    const fs::path chat_template = adapter_ / "chat_template.jinja";
+    if (fs::is_regular_file(chat_template) && !text::is_default_template(model_.path(), read_file(chat_template)))
+      write_file(output / chat_template.filename(), read_file(chat_template));
     if (report_.untied) config_["tie_word_embeddings"] = false;
     set_config_dtype(&config_, dtype_name_);
     write_file(output / "config.json", dump_json(config_, 2) + "\n");
   }
 
   io::ModelDirectory model_;
-  AdapterDelta delta_;
+  fs::path adapter_;
   Json config_;
-  std::string dtype_name_;
+  std::string dtype_name_, model_type_;
   std::optional<io::DType> dtype_;
   bool tied_ = false;
   std::vector<std::string> names_;   // of the base's tensors, without what stands beside 4-bit weights
   std::set<std::string> quantized_;  // of them, stored in 4 bits
+  std::optional<AdapterDelta> delta_;
   double error_squares_ = 0, update_squares_ = 0;
   MergeReport report_;
 };

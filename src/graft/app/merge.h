@@ -22,8 +22,9 @@ struct MergeReport {
 /// once. Streams tensor by tensor: peak memory is one tensor in float32. Works from the files alone, for any architecture whose
 /// tensors are named as the adapter's modules are. A tied output head that the adapter changes on one side only is untied.
 /// A base stored in 4 bits gives a plain model: the update is added to the weights that its codes stand for.
+/// The adapter is checked against its own configuration and the base as when it is loaded; its chat template takes the place of the base's.
 /// dtype: "" keeps what is on disk (for 4-bit weights, the dtype they decode to); fp32 | bf16 | fp16. InUseError when `output` holds files
-/// already; DataError when the adapter names modules or shapes the base does not have.
+/// already; DataError when the adapter's tensors are not those that its configuration means on this base.
 MergeReport merge_adapter(const std::filesystem::path& model, const std::filesystem::path& adapter, const std::filesystem::path& output,
                           const std::string& dtype);
 

@@ -165,7 +165,8 @@ train::WeightFiles TrainedModel::files(const recipe::Recipe& recipe) {
     Json config = read_json((fs::path(recipe.model.path) / "config.json").string());
     set_config_dtype(&config, recipe.model.dtype);
     write_file(directory / "config.json", dump_json(config, 2) + "\n");
-    if (!chat_template_.empty()) replace_file(directory / "chat_template.jinja", chat_template_);
+    if (!chat_template_.empty() && !text::is_default_template(recipe.model.path, chat_template_))
+      replace_file(directory / "chat_template.jinja", chat_template_);
   };
   return files;
 }

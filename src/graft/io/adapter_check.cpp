@@ -147,10 +147,10 @@ void check_peft(Check* check) {
     if (leaf_of(module.name).find("weight") != std::string::npos)
       check->block(module.name, "PEFT cannot load modules whose name holds \"weight\"", "rename the module");
   for (const auto& saved : config.modules_to_save) {
+    AdapterConfig only;
+    only.modules_to_save = {saved};
     const bool there = std::any_of(check->adapter.whole.begin(), check->adapter.whole.end(),
-                                   [&](const AdapterWhole& t) {  // a container's tensors lie below it
-                                     return ("." + t.key.module + ".").find("." + saved + ".") != std::string::npos;
-                                   });
+                                   [&](const AdapterWhole& t) { return saves_module(only, t.key.module); });
     if (!there)
       check->block("modules_to_save", "names " + saved + " but the file has no tensor of it",
                    "save the adapter again, or remove the entry");

@@ -58,6 +58,10 @@ std::string to_json(const AdapterConfig& config);
 /// Regular expressions are Python's as far as PCRE2 agrees; a malformed or exploding one is a DataError.
 bool targets_module(const AdapterConfig& config, const std::string& name);
 
+/// PEFT's own decision which modules are trained and saved whole: the module's path, or that of one around it, ends with an entry of
+/// modules_to_save (at a dot or not: "head" saves lm_head).
+bool saves_module(const AdapterConfig& config, const std::string& name);
+
 /// target_modules is the word "all-linear" (in any case).
 bool targets_all_linear(const AdapterConfig& config);
 

@@ -19,8 +19,21 @@ void add_half(const TensorEntry& entry, const AdapterKey& key, AdapterModule* mo
   module->parameters += entry.numel();
 }
 
+// The embedding whose factors PEFT gives to the modules tied to it (ensure_weight_tying); null when there is none.
+const AdapterModule* tied_embedding(const AdapterConfig& config, const std::map<std::string, AdapterModule>& modules) {
+  for (const auto& [name, module] : modules)
+    if (config.ensure_weight_tying && module.embedding && module.a_shape.size() == 2 && module.b_shape.size() == 2) return &module;
+  return nullptr;
+}
+
+// Its factors are the embedding's, its scale is its own.
+bool is_twin(const AdapterModule& module, const AdapterModule& embedding) {
+  return !module.embedding && module.a_shape.size() == 2 && module.b_shape.size() == 2 && module.b_shape[0] == embedding.a_shape[1] &&
+         module.a_shape[1] == embedding.b_shape[0];
+}
+
 // The module's rank and scale; what does not fit goes to `problems`.
-void complete(const AdapterConfig& config, AdapterModule* module, std::vector<std::string>* problems) {
+void complete(const AdapterConfig& config, const AdapterModule* tied, AdapterModule* module, std::vector<std::string>* problems) {
   const auto complain = [&](const std::string& what) { problems->push_back(module->name + ": " + what); };
   const auto& a = module->a_shape;
   const auto& b = module->b_shape;
@@ -33,11 +46,12 @@ void complete(const AdapterConfig& config, AdapterModule* module, std::vector<st
     complain("A " + shape_text(a) + " and B " + shape_text(b) + " have different ranks");
   module->rank = a.size() == 2 ? a[0] : b.size() == 2 ? b[1] : 0;
   if (module->rank == 0 && matrices) complain("rank 0");
-  const int64_t configured = rank_of(config, module->name);
+  const bool twin = tied != nullptr && is_twin(*module, *tied);
+  const int64_t configured = rank_of(config, twin ? tied->name : module->name);
   if (module->rank != 0 && module->rank != configured)
     complain("rank " + std::to_string(module->rank) + " in the file, " + std::to_string(configured) + " in adapter_config.json");
   module->alpha = alpha_of(config, module->name);
-  const auto rank = static_cast<double>(std::max<int64_t>(module->rank, 1));
+  const auto rank = static_cast<double>(std::max<int64_t>(twin ? rank_of(config, module->name) : module->rank, 1));
   module->scale = module->alpha / (config.use_rslora ? std::sqrt(rank) : rank);
   if (!module->embedding && !config.ensure_weight_tying && !targets_module(config, module->name)) {
     const auto* list = std::get_if<std::vector<std::string>>(&config.target_modules);
@@ -46,11 +60,14 @@ void complete(const AdapterConfig& config, AdapterModule* module, std::vector<st
 }
 
 bool is_saved(const AdapterConfig& config, const AdapterWhole& tensor) {
-  if (tensor.key.part == AdapterKey::Part::kBaseLayer || tensor.key.parameter == "bias") return true;
-  AdapterConfig only_saved;  // targets everything but what modules_to_save names
-  only_saved.target_modules = std::string("all-linear");
-  only_saved.modules_to_save = config.modules_to_save;
-  return !targets_module(only_saved, tensor.key.module);
+  const bool bias = config.bias == "all" ? tensor.name.find("bias") != std::string::npos : tensor.key.parameter == "bias";
+  return tensor.key.part == AdapterKey::Part::kBaseLayer || bias || saves_module(config, tensor.key.module);
+}
+
+// The untrained original of a module trained whole, or its second name beside the usual one.
+bool is_spare(const SafetensorsFile& file, const std::string& name) {
+  const std::string plain = plain_adapter_key(name);
+  return plain.empty() || (plain != name && file.find(plain) != nullptr);
 }
 
 }  // namespace
@@ -85,6 +102,7 @@ AdapterFacts inspect_adapter(const fs::path& directory) {
     facts.bytes += entry.end - entry.begin;
     if (std::find(facts.dtypes.begin(), facts.dtypes.end(), to_string(entry.dtype)) == facts.dtypes.end())
       facts.dtypes.push_back(to_string(entry.dtype));
+    if (is_spare(file, entry.name)) continue;
     const AdapterKey key = parse_adapter_key(entry.name);
     if (key.part <= AdapterKey::Part::kEmbeddingB) {
       add_half(entry, key, &modules[key.module]);
@@ -98,9 +116,10 @@ AdapterFacts inspect_adapter(const fs::path& directory) {
                                                                                     : ": not a tensor of plain LoRA"));
     }
   }
+  const AdapterModule* tied = tied_embedding(facts.config, modules);
   for (auto& [name, module] : modules) {
-    complete(facts.config, &module, &facts.problems);
-    facts.modules.push_back(std::move(module));
+    complete(facts.config, tied, &module, &facts.problems);
+    facts.modules.push_back(module);
   }
   if (file.entries().empty()) facts.problems.push_back("adapter_model.safetensors: holds no tensor");
   return facts;

@@ -19,7 +19,9 @@ struct AdapterModule {
   DType dtype = DType::kF32;              ///< A's, or B's when A is missing
   int64_t rank = 0;                       ///< rows of A; columns of B when A is missing; 0 when neither is a matrix
   double alpha = 0;                       ///< by the config's alpha_pattern
-  double scale = 0;                       ///< alpha / rank, or alpha / sqrt(rank) with use_rslora
+  /// alpha / rank, or alpha / sqrt(rank) with use_rslora. The twin of a tied embedding (ensure_weight_tying) has the embedding's factors
+  /// and divides by the rank that the configuration gives its own name.
+  double scale = 0;
   int64_t parameters = 0;
 };
 

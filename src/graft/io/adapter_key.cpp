@@ -16,7 +16,18 @@ constexpr Ending kEndings[] = {{".lora_A.weight", AdapterKey::Part::kA},
                                {".lora_embedding_A", AdapterKey::Part::kEmbeddingA},
                                {".lora_embedding_B", AdapterKey::Part::kEmbeddingB}};
 
+std::string without_saved(std::string_view tensor_name) {
+  constexpr std::string_view kSaved = ".modules_to_save.";
+  std::string plain(tensor_name);
+  if (const size_t at = plain.find(kSaved); at != std::string::npos) plain.erase(at, kSaved.size() - 1);
+  return plain;
+}
+
 }  // namespace
+
+std::string plain_adapter_key(std::string_view tensor_name) {
+  return tensor_name.find(".original_module.") != std::string_view::npos ? "" : without_saved(tensor_name);
+}
 
 AdapterKey parse_adapter_key(std::string_view tensor_name) {
   AdapterKey key;
@@ -24,12 +35,13 @@ AdapterKey parse_adapter_key(std::string_view tensor_name) {
     key.parameter = std::string(tensor_name);
     return key;
   }
-  const std::string_view name = tensor_name.substr(kPrefix.size());
+  const std::string plain = without_saved(tensor_name);
+  const std::string_view name = std::string_view(plain).substr(kPrefix.size());
   for (const auto& [ending, part] : kEndings) {
     if (!ends_with(name, ending)) continue;
     return {part, std::string(name.substr(0, name.size() - ending.size())), std::string(ending.substr(1))};
   }
-  for (const std::string_view other : {".lora_", ".token_adapter.", ".ia3_", ".hada_", ".lokr_", ".vera_", ".modules_to_save."})
+  for (const std::string_view other : {".lora_", ".token_adapter.", ".ia3_", ".hada_", ".lokr_", ".vera_"})
     if (const size_t at = name.find(other); at != std::string_view::npos)
       return {AdapterKey::Part::kUnsupported, std::string(name.substr(0, at)), std::string(name.substr(at + 1))};
   const size_t dot = name.rfind('.');

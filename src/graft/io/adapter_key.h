@@ -24,4 +24,8 @@ struct AdapterKey {
 
 AdapterKey parse_adapter_key(std::string_view tensor_name);
 
+/// The tensor's name without ".modules_to_save", which PEFT leaves in when bias is "all" and under which it reads the same tensor. Empty
+/// for the untrained original of such a module (".original_module."), which nobody loads.
+std::string plain_adapter_key(std::string_view tensor_name);
+
 }  // namespace graft::io

@@ -74,6 +74,16 @@ bool targets_all_linear(const AdapterConfig& config) {
          std::equal(text->begin(), text->end(), kWord.begin(), [](unsigned char a, char b) { return std::tolower(a) == b; });
 }
 
+bool saves_module(const AdapterConfig& config, const std::string& name) {
+  const auto ends_here = [&](std::string_view path) {
+    return std::any_of(config.modules_to_save.begin(), config.modules_to_save.end(),
+                       [&](const std::string& entry) { return ends_with(path, entry); });
+  };
+  for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1))
+    if (ends_here(std::string_view(name).substr(0, dot))) return true;
+  return ends_here(name);
+}
+
 bool targets_module(const AdapterConfig& config, const std::string& name) {
   if (is_excluded(config, name) || is_saved_whole(config, name)) return false;
   if (const auto* pattern = std::get_if<std::string>(&config.target_modules))

@@ -1,5 +1,6 @@
 """What is refused, and when; what plan promises; how a run that was stopped or damaged goes on."""
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 
 from graft_cli import GRAFT, ROOT, graft_json, run_graft
 
+BASE = ROOT / "recipes/quickstart/base"
 EVAL = ROOT / "recipes/quickstart/acorn_eval.jsonl"
 
 
@@ -42,6 +44,13 @@ def test_plan_counts_what_train_trains(recipe, tmp_path):
     cases = {"saved whole": (recipe("a.yaml", adapter={"rank": 4, "modules_to_save": ["lm_head", "norm"]}),),
              "continued": (recipe("b.yaml", adapter={"init_from": str(tmp_path / "run/adapter")}),),
              "without a half": (recipe("c.yaml", adapter={"rank": 4, "target": ["*_proj"], "exclude": "attention"}),)}
+    biased = tmp_path / "biased"
+    shutil.copytree(BASE, biased)
+    config = json.loads((biased / "config.json").read_text())
+    (biased / "config.json").write_text(json.dumps({**config, "attention_bias": True, "mlp_bias": True}))
+    for bias in "all", "lora_only":
+        adapter = {"rank": 4, "target": ["q_proj"], "bias": bias}
+        cases[f"bias {bias}"] = (recipe(f"{bias}.yaml", adapter=adapter), f"model.path={biased}", "model.init=random")
     for number, (name, arguments) in enumerate(cases.items()):
         planned = graft_json("plan", *arguments)["trainable_parameters"]
         out = tmp_path / f"out{number}"
@@ -88,6 +97,11 @@ def test_evaluation_data_that_changed_is_noticed(recipe, tmp_path):
     other.write_text("".join(EVAL.read_text().splitlines(keepends=True)[4:8]))
     changed = run_graft("resume", tmp_path / "run", check=False)
     assert changed.returncode == 65 and "the evaluation data" in changed.stderr
+
+
+def test_more_threads_than_cores_are_warned_about(recipe):
+    cores = len(os.sched_getaffinity(0))
+    assert "runtime.threads" in run_graft("train", recipe(), "train.steps=1", f"runtime.threads={cores + 1}").stderr
 
 
 def test_faults_of_the_file_system_are_errors_and_no_bugs(recipe, tmp_path):

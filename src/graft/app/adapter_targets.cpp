@@ -159,12 +159,16 @@ int64_t saved_whole_parameters(const recipe::Recipe& recipe, const models::Decod
   auto parameters = models::parameter_shapes(decoder);
   if (decoder.tied_embeddings)
     parameters.push_back({"lm_head.weight", {decoder.vocabulary_size, decoder.hidden_size}});  // a copy of its own
+  std::set<std::string> adapted;
+  for (const auto& module : adapted_modules(recipe, decoder)) adapted.insert(module.name);
+  const auto& bias = recipe.adapter.bias;
   int64_t sum = 0;
   for (const auto& [path, shape] : parameters) {
     const std::string module = path.substr(0, path.rfind('.'));
     const auto saves = [&](const std::string& name) { return NamePattern(name, "adapter.modules_to_save").reaches(module); };
-    if (!std::any_of(names.begin(), names.end(), saves)) continue;
-    sum += parameters_of(shape);
+    const bool trained_bias =
+        path.find("bias") != std::string::npos && (bias == "all" || (bias == "lora_only" && adapted.count(module) > 0));
+    if (trained_bias || std::any_of(names.begin(), names.end(), saves)) sum += parameters_of(shape);
   }
   return sum;
 }

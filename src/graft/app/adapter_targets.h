@@ -25,7 +25,7 @@ std::vector<AdaptedModule> adapted_modules(const recipe::Recipe& recipe, const m
 /// Throws what a malformed regular expression of a recipe is: a RecipeError at its key.
 [[noreturn]] void throw_at_key(const recipe::Recipe& recipe, const Error& malformed);
 
-/// Parameters that adapter.modules_to_save trains in full; with adapter.init_from also the biases, as that adapter's file has them.
+/// Parameters besides the factors: what adapter.modules_to_save trains in full, and biases (adapter.bias, or what adapter.init_from has).
 int64_t saved_whole_parameters(const recipe::Recipe& recipe, const models::DecoderOptions& decoder);
 
 }  // namespace graft::app

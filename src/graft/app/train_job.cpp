@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <iostream>
+#include <thread>
 
 #include "graft/app/device.h"
 #include "graft/app/jobs.h"
@@ -95,6 +96,10 @@ fs::path start_of_adapter(const recipe::Recipe& recipe, const train::RunDirector
 }
 
 void apply_runtime(const recipe::RuntimeSection& runtime) {
+  const auto cores = static_cast<int64_t>(std::thread::hardware_concurrency());  // those that this process may use
+  if (runtime.threads && cores > 0 && *runtime.threads > cores)
+    log::warning("runtime.threads is " + std::to_string(*runtime.threads) + ", but this process has " + std::to_string(cores) +
+                 " cores: more threads than cores wait for each other");
   if (runtime.threads) at::set_num_threads(static_cast<int>(*runtime.threads));
   if (runtime.deterministic) at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
 }

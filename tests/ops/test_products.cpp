@@ -20,7 +20,8 @@ struct Shape {
 };
 
 /// Around the size where oneDNN takes over, a single row (generation), a narrow factor, no rows at all.
-const std::vector<Shape> kShapes{{1, 64, 48}, {1, 576, 1536}, {7, 3, 5}, {200, 64, 48}, {130, 576, 16}, {16, 1000, 64}, {0, 64, 48}};
+const std::vector<Shape> kShapes{{1, 64, 48},   {1, 576, 1536}, {8, 576, 1536}, {7, 576, 1536}, {7, 3, 5},
+                                 {200, 64, 48}, {130, 576, 16}, {16, 1000, 64}, {0, 64, 48}};
 
 /// Every order of adding k products errs by at most k half units of the sum of their sizes, in whatever dtype the sum is kept.
 double bound(const Shape& shape, const at::Tensor& left, const at::Tensor& right, at::ScalarType dtype) {

@@ -88,7 +88,14 @@ class AdaptedWeight final : public c10::TensorImpl {
     return c10::make_intrusive<AdaptedWeight>(site, transposed, device(), c10::typeMetaToScalarType(dtype()));
   }
 
-  const std::shared_ptr<WeightSite> site;
+  /// Once nobody holds the tensor. AdaptedModel remembers parameters weakly, which keeps this object's memory: without this a site and its
+  /// model would keep each other for ever when a quantized weight was attached to.
+  void release_resources() override {
+    TensorImpl::release_resources();
+    site.reset();
+  }
+
+  std::shared_ptr<WeightSite> site;
   const bool transposed;
 };
 

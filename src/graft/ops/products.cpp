@@ -7,6 +7,7 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 
@@ -39,11 +40,13 @@ const OneDnn* onednn() {
   return instance ? &*instance : nullptr;
 }
 
-/// Below this many multiplications a call costs more than a faster kernel saves.
-constexpr int64_t kFewestMultiplications = int64_t{1} << 18;
+/// Below this many multiplications a call costs more than a faster kernel saves; a product as narrow as a generated token's row waits for
+/// memory, and MKL does it on one thread, which needs no other to be awake.
+constexpr int64_t kFewestMultiplications = int64_t{1} << 18, kNarrowest = 8;
 
 bool worthwhile(const at::Tensor& left, const at::Tensor& right) {
   if (!has_onednn_products(left) || right.scalar_type() != at::kFloat) return false;
+  if (std::min({left.size(0), left.size(1), right.size(1)}) < kNarrowest) return false;
   // Other strides have no kernel of their own in oneDNN.
   return (right.is_contiguous() || right.t().is_contiguous()) && left.size(0) * left.size(1) * right.size(1) >= kFewestMultiplications;
 }

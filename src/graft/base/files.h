@@ -21,7 +21,7 @@ void replace_file(const fs::path& path, std::string_view bytes);
 /// fsync of a directory: makes a rename inside it durable.
 void sync_directory(const fs::path& path);
 
-/// IoError with errno's text and, for ENOSPC and EDQUOT, what to do about it.
+/// IoError with errno's text and, for ENOSPC, EDQUOT and EFBIG, what to do.
 [[noreturn]] void throw_io_error(const std::string& what, const fs::path& path, int error_number);
 
 /// File descriptor that closes itself.

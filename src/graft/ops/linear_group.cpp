@@ -11,8 +11,6 @@
 namespace graft::ops {
 namespace {
 
-at::Tensor as_matrix(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
-
 at::Tensor joined(const std::vector<at::Tensor>& narrow) { return narrow.size() == 1 ? narrow.front() : at::cat(narrow, 1); }
 
 }  // namespace

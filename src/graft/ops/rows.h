@@ -7,6 +7,9 @@
 
 namespace graft::ops {
 
+/// x [..., width] as [rows, width]; a view where its strides allow.
+inline at::Tensor as_matrix(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
 /// A matrix of activations [rows, width] that several frozen weights are about to be multiplied with. A weight that needs it in another
 /// form (FP8) makes that form once for all of them.
 class Rows {

@@ -6,14 +6,13 @@
 
 #include "graft/base/error.h"
 #include "graft/ops/products.h"
+#include "graft/ops/rows.h"
 
 namespace graft::ops {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-at::Tensor as_matrix(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 struct TrainedLinear : torch::autograd::Function<TrainedLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,

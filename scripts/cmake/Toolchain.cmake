@@ -33,6 +33,7 @@ endif()
 if(GRAFT_SANITIZE)
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined;-fno-sanitize=vptr;-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
   add_link_options(-fsanitize=address,undefined)
+  set(GRAFT_SANITIZER_OPTIONS ${CMAKE_CURRENT_LIST_DIR}/sanitizer_options.cpp)  # the sanitizers' own settings: into each executable
 endif()
 if(GRAFT_TIDY)
   find_program(GRAFT_CLANG_TIDY clang-tidy REQUIRED)

@@ -11,6 +11,7 @@
 #include "graft/adapters/low_rank.h"
 #include "graft/adapters/portable.h"
 #include "graft/base/error.h"
+#include "graft/base/signals.h"
 #include "graft/quant/four_bit_weight.h"
 
 namespace graft::detail {
@@ -159,7 +160,10 @@ void start_from_weights(Adapter& adapter, const AdapterPlan& plan, const std::st
   const at::NoGradGuard no_graph;
   Starter starter(adapter, plan, from);
   if (init == "pissa") starter.reserve_starts();
-  for (size_t i = 0; i < plan.resolution.targets.size(); ++i) init == "pissa" ? starter.pissa(i, keep_base) : starter.loftq(i);
+  for (size_t i = 0; i < plan.resolution.targets.size(); ++i) {
+    stop_if_signalled("decomposing the model's weights");
+    init == "pissa" ? starter.pissa(i, keep_base) : starter.loftq(i);
+  }
 }
 
 }  // namespace graft::detail

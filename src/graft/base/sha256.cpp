@@ -43,7 +43,7 @@ std::string sha256(std::string_view bytes) {
   return digest.hex();
 }
 
-std::string sha256_of_file(const std::filesystem::path& path) {
+std::string sha256_of_file(const std::filesystem::path& path, const std::function<void()>& between) {
   const auto file = open_for_reading(path);
   Digest digest;
   std::vector<char> buffer(1 << 20);
@@ -53,6 +53,7 @@ std::string sha256_of_file(const std::filesystem::path& path) {
     if (count < 0) throw_io_error("cannot read file", path, errno);
     if (count == 0) return digest.hex();
     digest.add(buffer.data(), static_cast<size_t>(count));
+    if (between) between();
   }
 }
 

@@ -29,8 +29,7 @@ class FileLock {
       if (errno != EWOULDBLOCK) return;  // a file system without locks
       if (!told) log::info("another process is tokenising the same data; waiting for it");
       told = true;
-      if (SignalFlag::received() != 0)
-        throw PreemptedError("stopped by a signal while waiting for the data cache").hint("run the same command again");
+      stop_if_signalled("waiting for the data cache");
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     held_ = true;
@@ -85,9 +84,15 @@ std::shared_ptr<const TokenStore> cached_or_built(const fs::path& directory, con
   const FileLock lock(std::move(lock_file));
   if (auto store = open_if_sound(path, key)) return store;  // made by the process that was waited for
   if (lock.held()) remove_leftovers(directory, key);
-  const auto writer = cache_file_writer(path, key);
-  const auto statistics = build(*writer);
-  return writer->finish(statistics);
+  try {
+    const auto writer = cache_file_writer(path, key);
+    const auto statistics = build(*writer);
+    return writer->finish(statistics);
+  } catch (const CacheWriteError& error) {  // a full disk, say: the run needs the tokens, not the file
+    log::warning(std::string("the data cache cannot be written: ") + error.message() + " (" + error.where() +
+                 "); tokenising again, tokens stay in memory");
+  }
+  return build_in_memory(build);
 }
 
 }  // namespace graft::data

@@ -15,6 +15,16 @@ namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 20;
 
+/// Runs `work`; what fails in it is the cache's own failure.
+template <class Work>
+auto writing(const Work& work) {
+  try {
+    return work();
+  } catch (const IoError& error) {
+    throw CacheWriteError(error);
+  }
+}
+
 class CacheFileWriter : public TokenWriter {
  public:
   CacheFileWriter(const fs::path& path, const std::string& key) : path_(path), temporary_(path), key_(key) {
@@ -31,12 +41,20 @@ class CacheFileWriter : public TokenWriter {
   void append(SampleEntry entry, const int32_t* ids, const int32_t* labels) override {
     entry.offset = offset_;
     entries_.push_back(entry);
-    write(ids, size_t{4} * entry.length);
-    write(labels, size_t{4} * entry.length);
+    writing([&] {
+      write(ids, size_t{4} * entry.length);
+      write(labels, size_t{4} * entry.length);
+    });
     offset_ += uint64_t{2} * entry.length;
   }
 
   std::shared_ptr<const TokenStore> finish(const DatasetStatistics& statistics) override {
+    writing([&] { put_into_place(statistics); });
+    return open_cache_file(path_, key_);
+  }
+
+ private:
+  void put_into_place(const DatasetStatistics& statistics) {
     write(entries_.data(), entries_.size() * sizeof(SampleEntry));
     std::string json = statistics_to_json(statistics);
     json.resize((json.size() + 7) / 8 * 8, ' ');
@@ -47,10 +65,8 @@ class CacheFileWriter : public TokenWriter {
     if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_io_error("cannot rename the data cache into place", path_, errno);
     finished_ = true;
     sync_directory(path_.parent_path());
-    return open_cache_file(path_, key_);
   }
 
- private:
   void write(const void* bytes, size_t size) {
     buffer_.append(static_cast<const char*>(bytes), size);
     if (buffer_.size() >= kBufferBytes) flush();
@@ -92,7 +108,7 @@ class CacheFileWriter : public TokenWriter {
 }  // namespace
 
 std::unique_ptr<TokenWriter> cache_file_writer(const fs::path& path, const std::string& key) {
-  return std::make_unique<CacheFileWriter>(path, key);
+  return writing([&] { return std::make_unique<CacheFileWriter>(path, key); });
 }
 
 }  // namespace graft::data

@@ -10,6 +10,7 @@
 #include "graft/base/json.h"
 #include "graft/base/log.h"
 #include "graft/base/sha256.h"
+#include "graft/base/signals.h"
 
 namespace graft::data {
 namespace {
@@ -49,7 +50,7 @@ std::string content_hash(const fs::path& file, const fs::path& cache_directory) 
   const fs::path note = cache_directory / (sha256(stamp["path"].get<std::string>()).substr(0, 32) + ".hash.json");
   if (!cache_directory.empty())
     if (auto known = remembered(note, stamp); known.size() == 64) return known;
-  const std::string hash = sha256_of_file(file);
+  std::string hash = sha256_of_file(file, [] { stop_if_signalled("hashing the data"); });
   if (!cache_directory.empty() && settled(stamp) && stamp_of(file) == stamp) {
     try {
       replace_file(note, dump_json({{"stamp", stamp}, {"sha256", hash}}));

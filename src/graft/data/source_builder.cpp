@@ -40,9 +40,7 @@ class BatchReader {
   BatchReader(const std::vector<std::filesystem::path>& files, int64_t limit) : files_(files), left_(limit) {}
 
   bool next(RowBatch& batch) {
-    if (SignalFlag::received() != 0)
-      throw PreemptedError(std::string("stopped by ") + signal_name(SignalFlag::received()) + " while tokenising")
-          .hint("run the same command again");
+    stop_if_signalled("tokenising");
     batch.file = static_cast<uint32_t>(file_);
     size_t bytes = 0;
     try {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "graft/base/error.h"
 #include "graft/data/dataset.h"
 
 namespace graft::data {
@@ -48,8 +49,14 @@ class TokenWriter {
 /// Keeps tokens in memory: 8 bytes per token and 32 per sample.
 std::unique_ptr<TokenWriter> memory_writer();
 
-/// Writes a cache file: temporary beside it, fsync, rename. `key` is stored and compared when the file is opened. IoError when the
-/// disk is full; the temporary is removed.
+/// The cache itself could not be written (a full disk, say), whatever the state of the data.
+class CacheWriteError : public IoError {
+ public:
+  explicit CacheWriteError(const IoError& error) : IoError(error) {}
+};
+
+/// Writes a cache file: temporary beside it, fsync, rename. `key` is stored and compared when the file is opened. CacheWriteError when
+/// the disk is full; the temporary is removed.
 std::unique_ptr<TokenWriter> cache_file_writer(const std::filesystem::path& path, const std::string& key);
 
 /// Maps a cache file. nullptr when there is none; throws DataError with the reason when it is damaged or of another key.

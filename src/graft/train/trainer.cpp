@@ -1,9 +1,13 @@
 #include "graft/train/trainer.h"
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <exception>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include "graft/adapters/dropout_stream.h"
@@ -92,7 +96,8 @@ class TrainingLoop {
     const auto saved = checkpointer_ ? checkpointer_->restore(options_.identity(), options_.steps()) : std::nullopt;
     if (saved) {
       state_ = *saved;
-      saved_step_ = state_.step;
+      remember_saved();
+      earlier_ = read_totals(directory_->totals());
       result_.resumed_from = state_.step;
       if (first_rank())
         log::info("restored step " + std::to_string(state_.step) + " of " + std::to_string(options_.steps()) + " from " +
@@ -102,8 +107,9 @@ class TrainingLoop {
     state_.steps = options_.steps();
     state_.identity = options_.identity();
     if (checkpointer_ && first_rank() && options_.test_first()) {
+      write_totals(directory_->totals(), totals());
       checkpointer_->save_and_compare(state_);
-      saved_step_ = 0;
+      remember_saved();
     }
   }
 
@@ -240,14 +246,32 @@ class TrainingLoop {
     improved_ = false;
     if (!checkpointer_ || !first_rank()) return;
     for (const auto& observer : observers_) observer->flush();
+    write_totals(directory_->totals(), totals());  // first: a kill in between counts steps twice, never too few
     const auto path = checkpointer_->save(state_);
-    saved_step_ = state_.step;
+    remember_saved();
     for (const auto& observer : observers_) observer->on_checkpoint(state_.step, path);
+  }
+
+  void remember_saved() {
+    saved_step_ = state_.step;
+    saved_state_ = to_json(state_);
+  }
+  /// An evaluation since the save is a reason to save again.
+  bool is_saved() const { return to_json(state_) == saved_state_; }
+
+  /// Of this run so far, whichever process did it.
+  RunTotals totals() const {
+    RunTotals sum = earlier_;
+    sum.seconds += seconds_since(started_);
+    sum.training_seconds += training_seconds_;
+    sum.trained_tokens += trained_tokens_;
+    sum.peak_memory_bytes = std::max(sum.peak_memory_bytes, peak_memory_bytes(options_.device()));
+    return sum;
   }
 
   void stop_if_asked(bool asked) {
     if (!asked) return;
-    save();
+    if (!is_saved()) save();
     log::status("");
     const int signal = SignalFlag::received();
     const std::string by = signal != 0 ? signal_name(signal) : "another rank";
@@ -258,7 +282,8 @@ class TrainingLoop {
   }
 
   RunResult finish() {
-    if (saved_step_ != state_.step) save();
+    if (!is_saved()) save();
+    const RunTotals took = totals();
     result_.step = state_.step;
     result_.steps = options_.steps();
     result_.stopped_early = state_.stopped_early;
@@ -267,10 +292,11 @@ class TrainingLoop {
     result_.best_step = state_.best_step;
     result_.tokens = state_.tokens;
     result_.supervised_tokens = state_.supervised_tokens;
-    result_.seconds = seconds_since(started_);
-    result_.tokens_per_second = training_seconds_ > 0 ? static_cast<double>(trained_tokens_) / training_seconds_ : 0;
-    result_.peak_memory_bytes = peak_memory_bytes(options_.device());
+    result_.seconds = took.seconds;
+    result_.tokens_per_second = took.training_seconds > 0 ? static_cast<double>(took.trained_tokens) / took.training_seconds : 0;
+    result_.peak_memory_bytes = took.peak_memory_bytes;
     if (checkpointer_ && first_rank()) {
+      checkpointer_->prune(state_);  // a kill right after the last save left that undone
       result_.final_weights = checkpointer_->save_final(options_.final_name());
       for (const auto& observer : observers_) observer->flush();
       write_report(directory_->report(), result_);  // last: a run is finished when this says so
@@ -290,12 +316,14 @@ class TrainingLoop {
   TrainerState state_;
   RunResult result_;
   int64_t saved_step_ = -1;
+  std::string saved_state_;  // of the newest checkpoint, as text; "": none
   bool improved_ = false;
   std::optional<data::StepBatches> next_input_;  // fetched ahead
   std::exception_ptr next_error_;                // or why that failed
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   double training_seconds_ = 0;
   int64_t trained_tokens_ = 0;
+  RunTotals earlier_;  // of the starts before this one
 };
 
 Trainer::Trainer(LossFunction model, NamedTensors parameters, StepSource steps, TrainerOptions options)
@@ -312,7 +340,11 @@ Trainer& Trainer::before_micro_batch(std::function<void(int64_t, int64_t)> hook)
 RunResult Trainer::run() {
   check_options(options_, static_cast<bool>(evaluation_));
   std::optional<SignalFlag> signals;
-  if (options_.handle_signals()) signals.emplace();
+  if (options_.handle_signals()) {
+    signals.emplace();
+    // Workers that the caller's own tensors have begun take signals still; none may while it computes (see SignalFlag).
+    at::parallel_for(0, at::get_num_threads(), 1, [](int64_t, int64_t) { hold_signals(); });
+  }
   return TrainingLoop(*this).run();
 }
 

@@ -48,6 +48,15 @@ def test_ids_and_decoded_text_equal_hf(family, tmp_path):
     compare(model, reference, hostile_texts(1500, zlib.crc32(family.encode())))
 
 
+def test_whole_numbers_are_scores_too(tmp_path):
+    """HF writes -1.0, other writers -1."""
+    model = tmp_path / "tokenizer.json"
+    vocab = [["<unk>", 0], ["a", -1], ["b", -2], ["ab", -4], ["▁", -3], ["▁a", -5]]
+    model.write_text(json.dumps({"version": "1.0", "added_tokens": [], "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}, "pre_tokenizer": None,
+                                 "post_processor": None, "decoder": None, "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": False}}))
+    compare(model, Tokenizer.from_file(str(model)), ["", "a", "ab", "a ab b", "abab  x a", " b"])
+
+
 @pytest.mark.parametrize("name", ["gpt2", "llama2", "llama3.2", "qwen2.5", "smollm2", "custom-tinylm"])
 def test_real_files_equal_hf_on_random_texts(name, need_data, tmp_path):
     source = need_data(f"tokenizers/{name}/tokenizer.json")
@@ -58,6 +67,7 @@ def test_real_files_equal_hf_on_random_texts(name, need_data, tmp_path):
 
 SETS = [r"\s", r"\d", r"\w", r"\h", r"[^\s\p{L}\p{N}]", r"[\S]", r"[\W\d]", r"[\p{L}&&[^\p{Han}]]", r"(?i:[ks])", "[a-z一-龥]"] + [
     r"\p{%s}" % name for name in "L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Cc Cf Co Han Greek".split()] + [
+    r"\p{Punct}"] + [
     "[[:%s:]]" % name for name in "digit upper punct space blank cntrl xdigit word".split()]
 
 

@@ -163,6 +163,14 @@ def split_zoo(behavior, invert):
     return byte_level(pre_tokenizers.Sequence(parts))
 
 
+def words_beyond_merges():
+    """Tokens that no merge makes, in a text that nothing splits: with ignore_merges they count for a whole piece only."""
+    tokenizer = Tokenizer(models.BPE(vocab={"▁": 0, "a": 1, "b": 2, "▁ab": 3, "▁the": 4, "<unk>": 5}, merges=[], unk_token="<unk>", ignore_merges=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.decoder = decoders.Replace("▁", " ")
+    return tokenizer
+
+
 FAMILIES = {
     "gpt2": lambda: byte_level(pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "gpt2_prefix_space": lambda: byte_level(pre_tokenizers.ByteLevel(add_prefix_space=True)),
@@ -193,6 +201,9 @@ FAMILIES = {
     "unknown_vanishes": lambda: sentencepiece(LEGACY, None, byte_fallback=False, unk_token=None),
     "bytes_incomplete": lambda: sentencepiece(LEGACY, None, bytes_complete=False),
     "llama2_ignore_merges": lambda: sentencepiece(LEGACY, None, ignore_merges=True),
+    "ignore_merges_unsplit": words_beyond_merges,
+    "ranges_around_new_characters": lambda: byte_level(pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex("[ࠀ-一]+"), "isolated"), pre_tokenizers.Split(Regex("[\ua7c0-\ua7cd🌀-🗿]"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)])),
     "phi3": phi3,
     "phi4": phi4,
     "gemma": gemma,

@@ -119,6 +119,27 @@ TEST_CASE("a template that rewrites earlier turns is refused with the message an
   CHECK(masked(rewriting, messages, {Kind::kLastAssistant, {}}) == "<user>u</><assistant>a</><user>v</><assistant>«think|b</>»");
 }
 
+TEST_CASE("last-assistant trains the last turn's blocks, however many blocks or none each turn has", "[chat]") {
+  const std::string thinking =
+      "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}{% if m.why %}{% generation %}({{ m.why }}){% endgeneration %} "
+      "{% endif %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+  Json messages = conversation({{"user", "u"}, {"assistant", "a1"}, {"user", "v"}, {"assistant", ""}});
+  messages[1]["why"] = "w1";
+  const TrainOn last{Kind::kLastAssistant, {}};
+  CHECK(masked(thinking, messages, last) == "<user>u<assistant>(w1) a1<user>v<assistant>");
+  messages[1] = {{"role", "assistant"}, {"content", ""}};
+  messages[3] = {{"role", "assistant"}, {"content", "a2"}, {"why", "w2"}};
+  CHECK(masked(thinking, messages, last) == "<user>u<assistant><user>v<assistant>«(w2)» «a2»");
+  // Only the last turn keeps its reasoning: what a prefix of the conversation renders says nothing about the whole.
+  const std::string only_last =
+      "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}{% if m.why and loop.last %}{% generation %}({{ m.why }})"
+      "{% endgeneration %}{% endif %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+  const Json twice = {{{"role", "user"}, {"content", "u"}},
+                      {{"role", "assistant"}, {"content", "a1"}, {"why", "w1"}},
+                      {{"role", "assistant"}, {"content", "a2"}, {"why", "w2"}}};
+  CHECK_THROWS_WITH(masked(only_last, twice, last), Contains("messages[2]") && Contains("tell"));
+}
+
 TEST_CASE("a generation prompt that opens more than the turn's header does not hide the words", "[chat]") {
   const std::string thinking =
       "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant><think>{% endif %}";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
 #include "graft/base/error.h"
 #include "graft/text/chat_turns.h"
@@ -13,32 +14,65 @@ std::string place_of(size_t message) { return "messages[" + std::to_string(messa
 
 bool is_assistant(const Json& message) { return message["role"] == "assistant"; }
 
+std::string_view without_white_space_around(std::string_view text) {
+  constexpr const char* kWhiteSpace = " \t\r\n";
+  const size_t begin = std::min(text.find_first_not_of(kWhiteSpace), text.size());
+  return text.substr(begin, text.find_last_not_of(kWhiteSpace) + 1 - begin);
+}
+
+bool same(const Span& left, const Span& right) { return left.begin == right.begin && left.end == right.end; }
+
+/// Whether each assistant message has one generation block, with its own words in it: then the n-th block is the n-th message's.
+bool has_one_block_each(const Json& messages, const Rendered& whole) {
+  size_t blocks = 0;
+  for (const Json& message : messages) {
+    if (!is_assistant(message)) continue;
+    const auto content = message.find("content");
+    if (content == message.end() || !content->is_string() || blocks == whole.generation.size()) return false;
+    const std::string_view words = without_white_space_around(content->get_ref<const std::string&>());
+    const auto [begin, end] = whole.generation[blocks++];
+    if (words.empty() || std::string_view(whole.text).substr(begin, end - begin).find(words) == std::string_view::npos) return false;
+  }
+  return blocks == whole.generation.size();
+}
+
+/// The generation blocks of the whole conversation that its first `count` messages make; empty when they are written differently there.
+std::optional<size_t> blocks_of_prefix(const ChatTemplate& chat_template, const Json& messages, size_t count, const RenderOptions& options,
+                                       const Rendered& whole) {
+  if (count == 0) return 0;
+  if (count == messages.size()) return whole.generation.size();
+  Json prefix = Json::array();
+  for (size_t i = 0; i < count; ++i) prefix.push_back(messages[i]);
+  RenderOptions plain = options;
+  plain.add_generation_prompt = false;
+  Rendered part;
+  try {
+    part = chat_template.render(prefix, plain);
+  } catch (const DataError&) {
+    return std::nullopt;  // a template may refuse a conversation that ends here
+  }
+  const auto& blocks = part.generation;
+  const size_t written = blocks.empty() ? 0 : blocks.back().end;  // what follows the last block may be the end of a conversation
+  const bool holds = blocks.size() <= whole.generation.size() && std::equal(blocks.begin(), blocks.end(), whole.generation.begin(), same) &&
+                     whole.text.compare(0, written, part.text, 0, written) == 0;
+  return holds ? std::optional(blocks.size()) : std::nullopt;
+}
+
 /// Generation spans by message: those that appear when message i is added.
 std::vector<Span> generation_of(const ChatTemplate& chat_template, const Json& messages, size_t message, const RenderOptions& options,
                                 const Rendered& whole) {
-  size_t assistants = 0, ordinal = 0;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (!is_assistant(messages[i])) continue;
-    if (i == message) ordinal = assistants;
-    ++assistants;
+  if (has_one_block_each(messages, whole)) {
+    const auto until = messages.begin() + static_cast<std::ptrdiff_t>(message);
+    return {whole.generation[static_cast<size_t>(std::count_if(messages.begin(), until, is_assistant))]};
   }
-  if (whole.generation.size() == assistants) return {whole.generation[ordinal]};
-  const auto spans_of_prefix = [&](size_t count) {
-    if (count == messages.size()) return whole.generation.size();
-    Json prefix = Json::array();
-    for (size_t i = 0; i < count; ++i) prefix.push_back(messages[i]);
-    RenderOptions plain = options;
-    plain.add_generation_prompt = false;
-    return chat_template.render(prefix, plain).generation.size();
-  };
-  const size_t begin = message == 0 ? 0 : spans_of_prefix(message);
-  const size_t end = spans_of_prefix(message + 1);
-  if (begin > end || end > whole.generation.size()) {
+  const auto begin = blocks_of_prefix(chat_template, messages, message, options, whole);
+  const auto end = blocks_of_prefix(chat_template, messages, message + 1, options, whole);
+  if (!begin || !end) {
     throw DataError("the template's generation blocks do not tell the assistant's turns apart")
         .at(place_of(message))
         .hint("set data.train_on: assistant");
   }
-  return {whole.generation.begin() + static_cast<std::ptrdiff_t>(begin), whole.generation.begin() + static_cast<std::ptrdiff_t>(end)};
+  return {whole.generation.begin() + static_cast<std::ptrdiff_t>(*begin), whole.generation.begin() + static_cast<std::ptrdiff_t>(*end)};
 }
 
 std::vector<size_t> trained_messages(const Json& messages, const TrainOn& train_on) {

@@ -77,6 +77,7 @@ std::map<std::string, std::string> class_defaults(const Json& config) {
   if (name.size() > 4 && name.compare(name.size() - 4, 4, "Fast") == 0) name.resize(name.size() - 4);
   static const std::map<std::string, std::map<std::string, std::string>> defaults = {
       {"LlamaTokenizer", {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"unk_token", "<unk>"}}},
+      {"CodeLlamaTokenizer", {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"unk_token", "<unk>"}}},
       {"GPT2Tokenizer", {{"bos_token", "<|endoftext|>"}, {"eos_token", "<|endoftext|>"}, {"unk_token", "<|endoftext|>"}}},
       {"Qwen2Tokenizer", {{"eos_token", "<|endoftext|>"}, {"unk_token", "<|endoftext|>"}, {"pad_token", "<|endoftext|>"}}},
       {"GemmaTokenizer",
@@ -150,9 +151,10 @@ std::vector<NamedTemplate> find_templates(const fs::path& directory) {
   return templates;
 }
 
+/// The last of that name, as in a Python dict that is filled in order.
 const NamedTemplate* named(const std::vector<NamedTemplate>& templates, const std::string& name) {
-  const auto found = std::find_if(templates.begin(), templates.end(), [&](const NamedTemplate& entry) { return entry.name == name; });
-  return found == templates.end() ? nullptr : &*found;
+  const auto found = std::find_if(templates.rbegin(), templates.rend(), [&](const NamedTemplate& entry) { return entry.name == name; });
+  return found == templates.rend() ? nullptr : &*found;
 }
 
 }  // namespace

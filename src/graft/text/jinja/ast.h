@@ -100,6 +100,7 @@ struct Statement {
   std::vector<std::pair<ExpressionPtr, ExpressionPtr>> assignments;
   std::vector<Parameter> parameters;
   Body body, otherwise;
+  std::vector<Symbol> hidden, hidden_otherwise;  ///< undefined when the body opens, whatever the scopes around say: scope_names.h
   bool recursive = false, scoped = false;
   bool uses_varargs = false, uses_kwargs = false, uses_caller = false;  ///< a macro's body reads these names
 };
@@ -108,6 +109,7 @@ struct Template {
   std::string origin;
   Body body;
   std::vector<std::string> symbols;
+  std::vector<Symbol> hidden;  ///< as in Statement
   bool has_generation = false;
 };
 

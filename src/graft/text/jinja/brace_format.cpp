@@ -97,11 +97,9 @@ class BraceFormat {
     if (conversion == 's') value = runtime_.string(to_text(runtime_, value));
     if (spec_text.empty()) return to_text(runtime_, value);
     const FormatSpec spec = parse_spec(spec_text);
-    const bool number = value.is_number() && !(value.is(Type::kBool) && spec.type == '\0');
-    if (number) return format_number(runtime_, value, spec);
+    if (value.is_number()) return format_number(runtime_, value, spec);  // a boolean too, as in Python once there is a specification
     if (spec.type != '\0' && spec.type != 's') throw Fault("unknown format code for an object of type '" + type_name(value) + "'");
-    if (!value.is(Type::kString) && !value.is(Type::kBool))
-      throw Fault("unsupported format string passed to " + type_name(value) + ".__format__");
+    if (!value.is(Type::kString)) throw Fault("unsupported format string passed to " + type_name(value) + ".__format__");
     return format_string(runtime_, to_text(runtime_, value), spec);
   }
 

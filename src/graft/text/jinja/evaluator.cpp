@@ -36,6 +36,18 @@ Scope& Evaluator::open(Scope& outer) {
   return *scope;
 }
 
+Scope& Evaluator::open(Scope& outer, const std::vector<Symbol>& hidden) {
+  Scope& scope = open(outer);
+  hide(scope, hidden);
+  return scope;
+}
+
+void Evaluator::hide(Scope& scope, const std::vector<Symbol>& names) {
+  for (const Symbol name : names) {
+    scope.set(name, runtime_.undefined("'" + template_.symbols[static_cast<size_t>(name)] + "' is undefined"));
+  }
+}
+
 void Evaluator::close(Scope& scope) {
   if (scope.captured) return;
   scope.variables.clear();
@@ -72,6 +84,7 @@ Output Evaluator::run(const std::vector<std::pair<std::string, Value>>& context)
         if (known == name) root_->set(symbol, given);
       }
     }
+    hide(*root_, template_.hidden);
     execute(template_.body, *root_, out);
   } catch (const Refusal& refusal) {
     report(refusal.what(), true);

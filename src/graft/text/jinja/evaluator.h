@@ -72,6 +72,8 @@ class Evaluator {
   Value call_macro(const Statement& node, Scope& scope, const Arguments& arguments);
 
   Scope& open(Scope& outer);
+  Scope& open(Scope& outer, const std::vector<Symbol>& hidden);
+  void hide(Scope& scope, const std::vector<Symbol>& names);
   void close(Scope& scope);
   static void capture(Scope* scope);
   [[noreturn]] void report(const std::string& message, bool is_refusal) const;

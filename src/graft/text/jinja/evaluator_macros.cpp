@@ -37,7 +37,7 @@ Value Evaluator::call_macro(const Statement& node, Scope& scope, const Arguments
   const Runtime::Level level(runtime_.calls, runtime_.limits().calls, "macro calls are nested");
   const Place called_from = place_;
   Arguments arguments = given;
-  Scope& inner = open(scope);
+  Scope& inner = open(scope, node.hidden);
   bool has_caller_parameter = false;
   std::vector<const Parameter*> missing;
   for (size_t i = 0; i < node.parameters.size(); ++i) {
@@ -71,9 +71,11 @@ Value Evaluator::call_macro(const Statement& node, Scope& scope, const Arguments
   } else if (!rest.empty()) {
     throw Fault("macro '" + node.name + "' takes not more than " + std::to_string(node.parameters.size()) + " argument(s)");
   }
+  // A default sees the parameters, not what the template calls by their names: one that has no value yet is undefined.
+  for (const Parameter* parameter : missing)
+    inner.set(parameter->symbol, runtime_.undefined("parameter '" + parameter->name + "' was not provided"));
   for (const Parameter* parameter : missing) {
-    inner.set(parameter->symbol, parameter->standard ? evaluate(*parameter->standard, inner)
-                                                     : runtime_.undefined("parameter '" + parameter->name + "' was not provided"));
+    if (parameter->standard) inner.set(parameter->symbol, evaluate(*parameter->standard, inner));
   }
   Output out;
   execute(node.body, inner, out);

@@ -51,7 +51,7 @@ Evaluator::Flow Evaluator::execute(const Statement& node, Scope& scope, Output& 
       break;
     case StatementKind::kFilterBlock: {
       Output body;
-      Scope& inner = open(scope);
+      Scope& inner = open(scope, node.hidden);
       execute(node.body, inner, body);
       const Value text = text_value(std::move(body));
       write(out, filter(*node.expression, inner, &text));
@@ -62,7 +62,7 @@ Evaluator::Flow Evaluator::execute(const Statement& node, Scope& scope, Output& 
       with(node, scope, out);
       break;
     case StatementKind::kBlock: {
-      Scope& inner = open(node.scoped ? scope : *root_);
+      Scope& inner = open(node.scoped ? scope : *root_, node.hidden);
       execute(node.body, inner, out);
       close(inner);
       break;
@@ -115,19 +115,21 @@ void Evaluator::run_loop(const Statement& node, Scope& scope, Output& out, const
       return text_value(std::move(inner));
     };
   }
+  bool completed = false;  // jinja2's else asks whether any turn reached the end of the body, not whether there were items
   for (; loop->index0 < loop->items.size(); ++loop->index0) {
     runtime_.charge(4);
-    Scope& inner = open(scope);
+    Scope& inner = open(scope, node.hidden);
     if (loop_ >= 0) inner.set(loop_, Runtime::borrowed(loop));
     const Value item = loop->items[loop->index0];
     place_ = node.place;
     assign(*node.target, item, inner);
     const Flow flow = execute(node.body, inner, out);
     close(inner);
+    completed |= flow == Flow::kNext;
     if (flow == Flow::kBreak) break;
   }
-  if (loop->items.empty()) {
-    Scope& inner = open(scope);
+  if (!completed) {
+    Scope& inner = open(scope, node.hidden_otherwise);
     execute(node.otherwise, inner, out);
     close(inner);
   }
@@ -136,7 +138,7 @@ void Evaluator::run_loop(const Statement& node, Scope& scope, Output& out, const
 
 void Evaluator::set_block(const Statement& node, Scope& scope) {
   Output body;
-  Scope& inner = open(scope);
+  Scope& inner = open(scope, node.hidden);
   execute(node.body, inner, body);
   Value text = text_value(std::move(body));
   if (node.expression) text = filter(*node.expression, inner, &text);
@@ -153,7 +155,7 @@ void Evaluator::call_block(const Statement& node, Scope& scope, Output& out) {
 void Evaluator::with(const Statement& node, Scope& scope, Output& out) {
   Values values;
   for (const auto& [target, expression] : node.assignments) values.push_back(evaluate(*expression, scope));
-  Scope& inner = open(scope);
+  Scope& inner = open(scope, node.hidden);
   for (size_t i = 0; i < values.size(); ++i) assign(*node.assignments[i].first, values[i], inner);
   execute(node.body, inner, out);
   close(inner);
@@ -162,7 +164,7 @@ void Evaluator::with(const Statement& node, Scope& scope, Output& out) {
 void Evaluator::generation(const Statement& node, Scope& scope, Output& out) {
   const size_t begin = out.text.size();
   const size_t marks_before = out.marks.size();
-  Scope& inner = open(scope);
+  Scope& inner = open(scope, node.hidden);
   execute(node.body, inner, out);
   close(inner);
   if (out.text.size() == begin) return;

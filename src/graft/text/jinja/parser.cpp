@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "graft/text/jinja/expression_parser.h"
+#include "graft/text/jinja/scope_names.h"
 
 namespace graft::text::jinja {
 namespace {
@@ -23,6 +24,7 @@ class Parser {
     result.symbols = stream_.take_symbols();
     result.origin = origin;
     result.has_generation = has_generation_;
+    find_hidden_names(&result);
     return result;
   }
 

@@ -20,9 +20,6 @@ std::string byte_token(unsigned byte) {
 void Bpe::tokenize(std::string_view piece, ModelScratch* model_scratch, std::vector<ModelToken>* tokens) const {
   auto* scratch = static_cast<Scratch*>(model_scratch);
   if (!split_at_marker_) return tokenize_word(piece, scratch, tokens);
-  if (ignore_merges_) {
-    if (const auto id = vocabulary_.find(piece)) return tokens->push_back({*id, static_cast<uint32_t>(piece.size())});
-  }
   size_t begin = 0;
   for (size_t at = piece.find(kMarker, 1); at != std::string_view::npos; at = piece.find(kMarker, at + 1)) {
     size_t before = at - 1;

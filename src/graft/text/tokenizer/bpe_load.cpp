@@ -27,7 +27,8 @@ Bpe::Bpe(const Field& field, TokenizerFile* file, bool raw_bytes)
   read_merges(field, file->merges);
   index_characters();
   if (raw_bytes_ && ignore_merges_) index_raw_words();
-  if (!raw_bytes_ && prefix_.empty() && suffix_.empty()) find_safe_boundaries(file->merges);
+  // With ignore_merges a word may be a token that no merge makes, and only the whole piece is looked up so.
+  if (!raw_bytes_ && !ignore_merges_ && prefix_.empty() && suffix_.empty()) find_safe_boundaries(file->merges);
   file->merges = MergeList();
 }
 

@@ -31,6 +31,7 @@ class Reader : public nlohmann::json_sax<Json> {
   bool boolean(bool value) override { return scalar(value); }
   bool number_integer(number_integer_t value) override {
     if (mode_ == Mode::kVocabulary) fail("the id is negative", vocabulary_path());
+    if (mode_ == Mode::kScored && inside_) return score(static_cast<double>(value));
     return scalar(value);
   }
   bool number_unsigned(number_unsigned_t value) override {

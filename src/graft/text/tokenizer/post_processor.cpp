@@ -60,9 +60,12 @@ PostProcessor read_post_processor(const Field& field) {
     case 2: {
       field.expect_only({"processors"});
       PostProcessor all;
-      for (const Field& item : field.at("processors").items()) {  // each wraps what the ones before it made
+      for (const Field& item : field.at("processors").items()) {
         if (item.is_null()) item.fail("expected a post-processor, not null");
         const PostProcessor one = read_post_processor(item);
+        const bool adds = !one.prefix.empty() || !one.suffix.empty();
+        if (adds && (!all.prefix.empty() || !all.suffix.empty()))
+          item.fail("a second post-processor that adds tokens: what it takes for the text depends on how the first one splits it");
         all.prefix.insert(all.prefix.begin(), one.prefix.begin(), one.prefix.end());
         all.suffix.insert(all.suffix.end(), one.suffix.begin(), one.suffix.end());
       }

@@ -86,10 +86,23 @@ std::string error_text(int code) {
   return reinterpret_cast<const char*>(buffer);
 }
 
+/// Whether what the pattern matches depends on properties of characters. Where it only names them, a stand-in would be another one.
+bool asks_for_properties(std::string_view translated) {
+  for (size_t at = translated.find('\\'); at != std::string_view::npos && at + 1 < translated.size(); at = translated.find('\\', at + 2)) {
+    if (std::string_view("pPbBXwWdD").find(translated[at + 1]) != std::string_view::npos) return true;
+  }
+  for (size_t at = translated.find("(?"); at != std::string_view::npos; at = translated.find("(?", at + 2)) {
+    const size_t end = translated.find_first_not_of("abcdefghijklmnopqrstuvwxyz-", at + 2);  // flags: (?i: …
+    if (translated.substr(at + 2, end - at - 2).find('i') != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 struct Regex::Compiled {
   pcre2_code* code = nullptr;
+  bool needs_stand_ins = false;
   std::string place;
   ~Compiled() { pcre2_code_free(code); }
 
@@ -103,6 +116,7 @@ struct Regex::Compiled {
 Regex::Regex(std::string_view pattern, const std::string& place) : compiled_(std::make_unique<Compiled>()) {
   compiled_->place = place;
   const std::string translated = translate_regex(pattern, place);
+  compiled_->needs_stand_ins = asks_for_properties(translated);
   pcre2_compile_context* context = pcre2_compile_context_create(nullptr);
   pcre2_set_newline(context, PCRE2_NEWLINE_LF);
   pcre2_set_parens_nest_limit(context, 200);
@@ -126,7 +140,7 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 void Regex::find_all(std::string_view text, std::vector<Range>* matches) const {
   matches->clear();
   ThreadState& thread = thread_state();
-  const std::string_view subject = with_stand_ins(text, &thread.stand_in);
+  const std::string_view subject = compiled_->needs_stand_ins ? with_stand_ins(text, &thread.stand_in) : text;
   const auto* bytes = reinterpret_cast<PCRE2_SPTR>(subject.data());
   const PCRE2_SIZE* found = pcre2_get_ovector_pointer(thread.data);
   double deadline = -1;  // set at the first look at the clock

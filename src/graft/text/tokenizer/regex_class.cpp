@@ -36,6 +36,8 @@ std::optional<SetItems> read_posix_bracket(PatternCursor* cursor) {
   const std::string_view name = cursor->pattern.substr(cursor->at + 2, close - cursor->at - 2);
   if (name.find_first_of("[]\\") != std::string_view::npos) return std::nullopt;
   cursor->at = close + 2;
+  const std::string_view plain = name.substr(name.substr(0, 1) == "^" ? 1 : 0);
+  if (plain == "punct") return SetItems{R"(\p{P}\p{S})", plain.size() != name.size()};  // \p{Punct} has no symbols
   return set_of_property(name, false, *cursor);
 }
 

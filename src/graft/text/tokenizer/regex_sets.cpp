@@ -33,7 +33,7 @@ const std::map<std::string, std::string>& known_sets() {
                                                 {"alpha", R"(\p{Alphabetic})"},  {"alnum", R"(\p{Alphabetic}\p{Nd})"},
                                                 {"upper", R"(\p{Uppercase})"},   {"lower", R"(\p{Lowercase})"},
                                                 {"cntrl", R"(\p{Cc})"},          {"blank", R"(\x{9}\p{Zs})"},
-                                                {"ascii", R"(\x{0}-\x{7f})"},    {"punct", R"(\p{P}\p{S})"},
+                                                {"ascii", R"(\x{0}-\x{7f})"},    {"punct", R"(\p{P})"},
                                                 {"any", R"(\x{0}-\x{10ffff})"},  {"assigned", R"(\P{Cn})"},
                                                 {"lc", R"(\p{Ll}\p{Lu}\p{Lt})"}, {"casedletter", R"(\p{Ll}\p{Lu}\p{Lt})"},
                                                 {"hexdigit", R"(\p{Hex_Digit})"}};

@@ -8,6 +8,7 @@
 
 #include "graft/adapters/four_bit_files.h"
 #include "graft/app/packed_cache.h"
+#include "graft/app/packed_checksum.h"
 #include "graft/app/packed_key.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
@@ -107,7 +108,7 @@ TEST_CASE("weights come back from a packed copy bit for bit", "[app]") {
     REQUIRE(left_in(directory / "cache") == std::vector<std::string>{"key"});
     const auto copy = open_packed(target.directory, "key");
     for (const auto& [path, tensor] : weights) {
-      const auto read = graft::detail::read_four_bit(copy, path, std::vector<int64_t>{48, 64}, device);
+      const auto read = graft::detail::read_four_bit(copy.directory, path, std::vector<int64_t>{48, 64}, device);
       REQUIRE(read.codes.device() == device);
       REQUIRE(same(read, tensor));
     }
@@ -133,6 +134,73 @@ TEST_CASE("a packed copy that is not what its manifest says is refused", "[app]"
   const PackedTarget again{target.directory, "key", "somewhere", /*replace=*/true};
   REQUIRE(write_packed(again, weights_on(at::kCPU), kRun));
   REQUIRE_NOTHROW(open_packed(target.directory, "key"));
+}
+
+TEST_CASE("the checksum of a tensor is the same in memory and in its file, and follows every bit", "[app]") {
+  TemporaryDirectory directory;
+  at::manual_seed(3);
+  for (const int64_t size : {1, 7, 8, 4096, (1 << 18) - 1, 1 << 18, (1 << 21) + 5}) {
+    const at::Tensor values = at::randint(0, 256, {size}, at::kByte);
+    const auto path = directory / "values.safetensors";
+    io::save_tensors(path, {{"values", values}});
+    const auto file = io::SafetensorsFile::open(path);
+    std::string bytes(static_cast<const char*>(values.const_data_ptr()), static_cast<size_t>(size));
+    const std::string sum = packed_checksum(bytes);
+    CHECK(sum.size() == 16);
+    CHECK(packed_checksum(file, *file.find("values")) == sum);
+    for (const size_t place : {size_t{0}, bytes.size() / 2, bytes.size() - 1}) {
+      bytes[place] = static_cast<char>(bytes[place] ^ 1);
+      CHECK(packed_checksum(bytes) != sum);
+      bytes[place] = static_cast<char>(bytes[place] ^ 1);
+    }
+  }
+}
+
+TEST_CASE("a flipped bit in any tensor of a packed copy is found when its weight is read", "[app]") {
+  TemporaryDirectory directory;
+  const auto recipe = recipe_for(write_model(directory, "model"));
+  auto weights = weights_on(at::kCPU);
+  for (auto& [path, tensor] : weights) tensor.dtype = at::kBFloat16;
+  const PackedTarget target{directory / "cache/key", "key", "somewhere"};
+  REQUIRE(write_packed(target, weights, kRun));
+  const std::string& path = weights[1].first;
+  auto names = graft::detail::four_bit_companions(path);
+  names.push_back(path + ".weight");
+  const auto file = target.directory / "model.safetensors";
+  const std::string whole = read_file(file);
+  int damaged = 0;
+  for (const auto& name : names) {
+    const auto copy = open_packed(target.directory, "key");
+    const auto tensor = copy.directory.find(name);
+    if (!tensor) continue;  // the other form's state
+    ++damaged;
+    std::string bytes = whole;
+    const auto place = whole.size() - tensor->file->entries().back().end + (tensor->entry->begin + tensor->entry->end) / 2;
+    bytes[place] = static_cast<char>(bytes[place] ^ 0x10);
+    write_file(file, bytes);
+    PackedCache cache(recipe, directory / "cache", "key");
+    CHECK(cache.find(weights[0].first, {48, 64}, at::kCPU).has_value());
+    CHECK_FALSE(cache.find(path, {48, 64}, at::kCPU).has_value());
+    CHECK_FALSE(cache.find(weights[2].first, {48, 64}, at::kCPU).has_value());  // the copy is given up
+    write_file(file, whole);
+  }
+  CHECK(damaged == 6);
+  PackedCache cache(recipe, directory / "cache", "key");
+  CHECK(cache.find(path, {48, 64}, at::kCPU).has_value());
+}
+
+TEST_CASE("a packed copy whose manifest lost its checksums is refused", "[app]") {
+  TemporaryDirectory directory;
+  const PackedTarget target{directory / "cache/key", "key", "somewhere"};
+  REQUIRE(write_packed(target, weights_on(at::kCPU), kRun));
+  const auto path = target.directory / "config.json";
+  Json manifest = read_json(path.string());
+  REQUIRE(manifest["checksums"].size() == 18);
+  for (const Json& sums : {Json(), Json(3), Json::object(), Json::array({1})}) {
+    manifest["checksums"] = sums;
+    write_file(path, dump_json(manifest));
+    REQUIRE_THROWS_WITH(open_packed(target.directory, "key"), Contains("not those that were written"));
+  }
 }
 
 TEST_CASE("a write that is stopped or not alone leaves nothing", "[app]") {

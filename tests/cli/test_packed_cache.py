@@ -103,7 +103,23 @@ def break_a_maximum(copy):
     (copy / "model.safetensors").write_bytes(bytes_)
 
 
-@pytest.mark.parametrize("damage", [shorten, break_a_maximum])
+def flip_a_bit(part):
+    """A number that looks like any other: only a checksum tells."""
+    def flip(copy):
+        from struct import unpack
+        bytes_ = bytearray((copy / "model.safetensors").read_bytes())
+        (length,) = unpack("<Q", bytes_[:8])
+        header = json.loads(bytes_[8:8 + length])
+        name = sorted(n for n in header if n.endswith(part))[-1]
+        begin, end = header[name]["data_offsets"]
+        bytes_[8 + length + (begin + end) // 2] ^= 0x11
+        (copy / "model.safetensors").write_bytes(bytes_)
+    flip.__name__ = f"flip_in{part.replace('.', '_')}"
+    return flip
+
+
+@pytest.mark.parametrize("damage", [shorten, break_a_maximum, flip_a_bit(".weight"), flip_a_bit(".weight.absmax"), flip_a_bit(".nested_absmax"),
+                                    flip_a_bit(".weight.quant_map"), flip_a_bit(".nested_quant_map")])
 def test_a_damaged_copy_is_reported_once_and_replaced(train, tmp_path, damage):
     plain, _ = train()
     (copy,) = copies(tmp_path)

@@ -81,6 +81,41 @@ def test_when_no_checkpoint_is_whole_it_is_65_and_not_a_restart(interrupted, tmp
     assert run.rows() == rows
 
 
+def test_a_file_in_place_of_the_newest_checkpoint_is_named_and_moved_aside(undisturbed, interrupted, tmp_path):
+    run = copy_of(interrupted, tmp_path)
+    newest, step = run.checkpoints()[-1], undisturbed.checkpoints()[-1].name
+    shutil.rmtree(newest)
+    for path in (newest, newest.parent / step):  # the run comes past the second of them for certain
+        path.write_text("mine")
+    process = run.finish()
+    assert process.returncode == 0, process.err
+    for name in (newest.name, step):
+        assert f"{name} is not used" in process.err and "not a directory" in process.err
+        assert (newest.parent / f"{name}.not-a-checkpoint").read_text() == "mine"
+    assert (newest.parent / step).is_dir()
+    assert run.adapter_hash() == undisturbed.adapter_hash()
+    assert run.rows() == undisturbed.rows()
+
+
+def test_a_kill_behind_the_last_checkpoint_leaves_a_report_of_the_whole_run(tmp_path):
+    import json
+    run = Run(tmp_path, steps=12)
+    process = run.start()
+    while not (run.output / "checkpoints/step-00000012").exists():
+        assert process.poll() in (None, 0), process.communicate()[1]
+        time.sleep(0.0005)  # it may be done before the kill: then there is nothing left to resume, and the report is whole all the same
+    process.kill()
+    process.communicate()
+    run.complete()
+    report = json.loads((run.output / "report.json").read_text())
+    rows = [json.loads(line) for line in (run.output / "metrics.jsonl").read_text().splitlines()]
+    trained = [row for row in rows if "loss" in row]
+    seconds = sum(row["step_seconds"] for row in trained)
+    assert report["seconds"] >= seconds and report["peak_memory_bytes"] >= trained[-1]["peak_memory_bytes"]
+    assert report["tokens_per_second"] == pytest.approx(report["tokens"] / seconds, rel=1e-6)
+    assert len(run.checkpoints()) <= 3
+
+
 def test_foreign_and_higher_numbered_directories_are_left_alone(undisturbed, interrupted, tmp_path):
     run = copy_of(interrupted, tmp_path)
     foreign = [run.output / "checkpoints" / name for name in ("step-99999999", "notes", "step-7", "checkpoint-900")]

@@ -5,6 +5,7 @@
 #include "graft/base/json.h"
 #include "graft/base/strings.h"
 #include "graft/train/manifest.h"
+#include "graft/train/report.h"
 #include "graft/train/trainer.h"
 #include "support/catch.h"
 #include "support/temporary_directory.h"
@@ -29,11 +30,19 @@ TrainerOptions options(const std::filesystem::path& directory) {
 /// Dies, like a process would, at the given step's first micro-batch.
 struct Crash {};
 
-RunResult train(const std::filesystem::path& directory, int64_t crash_at = 0,
-                const std::shared_ptr<Recorder>& recorder = std::make_shared<Recorder>()) {
+/// Dies behind the save of a step, when that checkpoint stands.
+struct CrashAfterSave : Recorder {
+  int64_t step;
+  explicit CrashAfterSave(int64_t after) : step(after) {}
+  void on_checkpoint(int64_t saved, const std::filesystem::path&) override {
+    if (saved == step) throw Crash();
+  }
+};
+
+RunResult train_with(const TrainerOptions& how, int64_t crash_at, const std::shared_ptr<Recorder>& recorder) {
   ToyModel model;  // every start builds the model anew
   model.dropout = 0.2;
-  return Trainer(model.loss(), model.parameters(), toy_steps(4), options(directory))
+  return Trainer(model.loss(), model.parameters(), toy_steps(4), how)
       .evaluate_on([] {
         return std::vector<graft::data::Batch>{toy_batch({{1}, {2}}), toy_batch({{3}})};
       })
@@ -43,6 +52,11 @@ RunResult train(const std::filesystem::path& directory, int64_t crash_at = 0,
       })
       .observe(recorder)
       .run();
+}
+
+RunResult train(const std::filesystem::path& directory, int64_t crash_at = 0,
+                const std::shared_ptr<Recorder>& recorder = std::make_shared<Recorder>()) {
+  return train_with(options(directory), crash_at, recorder);
 }
 
 std::string final_weights(const std::filesystem::path& directory) {
@@ -144,4 +158,56 @@ TEST_CASE("other data or another base under the same recipe is refused before an
   CHECK_THROWS_WITH(
       Trainer(model.loss(), model.parameters(), toy_steps(4), changed).evaluate_on([] { return std::vector<graft::data::Batch>{}; }).run(),
       Contains("training data changed"));
+}
+
+TEST_CASE("a checkpoint copied in from a run on other data does not stop the run whose directory it is", "[train]") {
+  TemporaryDirectory parent;
+  train(parent.path() / "undisturbed");
+  auto other = options(parent.path() / "other");
+  other.identity(RunIdentity{"recipe", "other data", "base"});
+  train_with(other, 0, std::make_shared<Recorder>());
+  CHECK_THROWS_AS(train(parent.path() / "run", 18), Crash);
+  const auto newest = "checkpoints/step-000000" + std::to_string(kSteps);
+  std::filesystem::copy(parent.path() / "other" / newest, parent.path() / "run" / newest);
+  const auto result = train(parent.path() / "run");
+  CHECK(result.resumed_from >= 15);
+  CHECK(result.resumed_from < 18);
+  CHECK(final_weights(parent.path() / "run") == final_weights(parent.path() / "undisturbed"));
+}
+
+TEST_CASE("old checkpoints that a kill behind the last save left are deleted by the next start", "[train]") {
+  TemporaryDirectory parent;
+  CHECK_THROWS_AS(train(parent.path() / "run", 18), Crash);
+  const auto checkpoints = parent.path() / "run" / "checkpoints";
+  const auto oldest = RunDirectory::open(parent.path() / "run", "recipe")->checkpoint_steps().back();
+  const auto name = RunDirectory::open(parent.path() / "run", "recipe")->checkpoint(oldest).filename();
+  REQUIRE(oldest < kSteps - 5);
+  std::filesystem::copy(checkpoints / name, parent.path() / name);
+  CHECK_THROWS_AS(train(parent.path() / "run", 0, std::make_shared<CrashAfterSave>(kSteps)), Crash);
+  std::filesystem::remove_all(checkpoints / name);
+  std::filesystem::copy(parent.path() / name, checkpoints / name);
+  const auto result = train(parent.path() / "run");
+  CHECK(result.resumed_from == kSteps);
+  const auto steps = RunDirectory::open(parent.path() / "run", "recipe")->checkpoint_steps();
+  CHECK(steps.size() <= 3);  // the newest two and the best
+  CHECK((oldest == result.best_step || steps.back() != oldest));
+}
+
+TEST_CASE("a report sums time and tokens and takes the highest memory over all starts of a run", "[train]") {
+  TemporaryDirectory parent;
+  const auto first = std::make_shared<CrashAfterSave>(kSteps);
+  CHECK_THROWS_AS(train(parent.path(), 0, first), Crash);
+  double trained = 0;
+  for (const auto& row : first->steps) trained += row.step_seconds;
+  auto totals = read_totals(parent.path() / "totals.json");
+  CHECK(totals.training_seconds == Approx(trained));
+  CHECK(totals.trained_tokens == first->steps.back().tokens);
+  totals.peak_memory_bytes = int64_t{1} << 50;
+  write_totals(parent.path() / "totals.json", totals);
+  const auto result = train(parent.path());  // there is no step left
+  CHECK(result.seconds > totals.seconds);
+  const auto report = graft::read_json((parent.path() / "report.json").string());
+  CHECK(report["seconds"].get<double>() == result.seconds);
+  CHECK(report["tokens_per_second"].get<double>() == Approx(static_cast<double>(totals.trained_tokens) / trained));
+  CHECK(report["peak_memory_bytes"].get<int64_t>() == int64_t{1} << 50);
 }

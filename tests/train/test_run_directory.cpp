@@ -7,7 +7,9 @@
 
 #include "graft/base/error.h"
 #include "graft/base/files.h"
+#include "graft/base/log.h"
 #include "graft/train/manifest.h"
+#include "graft/train/report.h"
 #include "support/catch.h"
 #include "support/temporary_directory.h"
 
@@ -16,13 +18,14 @@ using graft::train::TrainerState;
 
 namespace {
 
-void make_checkpoint(const RunDirectory& directory, int64_t step, const std::string& recipe) {
+void make_checkpoint(const RunDirectory& directory, int64_t step, const std::string& recipe, const std::string& data = "") {
   const auto path = directory.checkpoint(step);
   std::filesystem::create_directories(path);
   TrainerState state;
   state.step = step;
   state.steps = 100;
   state.identity.recipe = recipe;
+  state.identity.dataset = data;
   graft::write_file(path / "state.json", to_json(state));
   graft::write_file(path / "weights", "weights of step " + std::to_string(step));
   graft::train::write_manifest(path);
@@ -114,6 +117,89 @@ TEST_CASE("pruning keeps the newest and the best, and touches nothing that is no
   run->prune(40, /*keep=*/2, /*best_step=*/10);
   CHECK(run->checkpoint_steps() == std::vector<int64_t>{90, 40, 30, 15, 10, 5});
   CHECK(std::filesystem::exists(run->checkpoints() / "notes"));
+}
+
+TEST_CASE("a checkpoint of this recipe on other data is passed over when there is one on this data", "[train]") {
+  TemporaryDirectory parent;
+  const auto run = RunDirectory::open(parent.path() / "run", "recipe-a");
+  make_checkpoint(*run, 10, "recipe-a", "mine");
+  make_checkpoint(*run, 20, "recipe-a", "mine");
+  make_checkpoint(*run, 30, "recipe-a", "copied in");
+  const auto check_for = [](const std::string& data) {
+    return [data](const graft::train::Checkpoint& found) { check_identity(found.state, {"recipe-a", data, ""}, 100, found.path.string()); };
+  };
+  const auto log = parent.path() / "lines.txt";
+  graft::log::copy_to_file(log);
+  const auto found = run->newest_valid_checkpoint(check_for("mine"));
+  graft::log::copy_to_file("/dev/null");
+  REQUIRE(found.has_value());
+  CHECK(found->state.step == 20);
+  const std::string said = graft::read_file(log);
+  CHECK_THAT(said,
+             Contains("step-00000030 is not used: the training data changed") && Contains("falling back to") && Contains("step-00000020"));
+  make_checkpoint(*run, 40, "recipe-a", "mine");
+  run->prune(40, /*keep=*/2, /*best_step=*/-1);
+  CHECK(run->checkpoint_steps() == std::vector<int64_t>{40, 30, 20});
+  CHECK_THROWS_WITH(run->newest_valid_checkpoint(check_for("new")), Contains("training data changed") && Contains("step-00000040"));
+}
+
+TEST_CASE("a damaged checkpoint does not count among those that are kept", "[train]") {
+  TemporaryDirectory parent;
+  const auto run = RunDirectory::open(parent.path() / "run", "recipe-a");
+  for (const int64_t step : {10, 20, 30}) make_checkpoint(*run, step, "recipe-a");
+  graft::write_file(run->checkpoint(30) / "weights", "cut");  // its state.json can be read
+  REQUIRE(run->newest_valid_checkpoint()->state.step == 20);
+  make_checkpoint(*run, 40, "recipe-a");
+  run->prune(40, /*keep=*/2, /*best_step=*/-1);
+  CHECK(run->checkpoint_steps() == std::vector<int64_t>{40, 30, 20});
+  make_checkpoint(*run, 50, "recipe-a");
+  run->prune(50, /*keep=*/2, /*best_step=*/-1);
+  CHECK(run->checkpoint_steps() == std::vector<int64_t>{50, 40});
+}
+
+TEST_CASE("a damaged checkpoint that was saved anew counts again", "[train]") {
+  TemporaryDirectory parent;
+  const auto run = RunDirectory::open(parent.path() / "run", "recipe-a");
+  for (const int64_t step : {10, 20, 30}) make_checkpoint(*run, step, "recipe-a");
+  graft::write_file(run->checkpoint(30) / "weights", "cut");
+  REQUIRE(run->newest_valid_checkpoint()->state.step == 20);
+  make_checkpoint(*run, 30, "recipe-a");
+  run->prune(30, /*keep=*/1, /*best_step=*/-1);
+  CHECK(run->checkpoint_steps() == std::vector<int64_t>{30});
+}
+
+TEST_CASE("a file in a checkpoint's place is moved aside and said", "[train]") {
+  TemporaryDirectory parent;
+  const auto checkpoints = parent.path() / "run" / "checkpoints";
+  const auto log = parent.path() / "lines.txt";
+  make_checkpoint(*RunDirectory::open(parent.path() / "run", "recipe-a"), 10, "recipe-a");
+  graft::log::copy_to_file(log);
+  for (const char* name : {"step-00000020", "step-7", "notes"}) graft::write_file(checkpoints / name, "mine");
+  RunDirectory::open(parent.path() / "run", "recipe-a");
+  std::filesystem::create_symlink("nowhere", checkpoints / "step-00000020");
+  const auto run = RunDirectory::open_existing(parent.path() / "run");
+  graft::log::copy_to_file("/dev/null");
+  CHECK_THAT(graft::read_file(log), Contains("step-00000020 is not used: it is not a directory"));
+  for (const char* name : {"step-00000020.not-a-checkpoint", "step-7", "notes"}) CHECK(graft::read_file(checkpoints / name) == "mine");
+  CHECK(std::filesystem::is_symlink(checkpoints / "step-00000020.not-a-checkpoint-2"));
+  CHECK_FALSE(std::filesystem::exists(std::filesystem::symlink_status(checkpoints / "step-00000020")));
+  CHECK(run->newest_valid_checkpoint()->state.step == 10);
+}
+
+TEST_CASE("a run's totals come back from their file, and a damaged one stops nobody", "[train]") {
+  TemporaryDirectory parent;
+  const auto path = parent.path() / "totals.json";
+  CHECK(graft::train::read_totals(path).seconds == 0);
+  graft::train::write_totals(path, {12.5, 0.1, 345, int64_t{1} << 40});
+  const auto totals = graft::train::read_totals(path);
+  CHECK(totals.seconds == 12.5);
+  CHECK(totals.training_seconds == 0.1);
+  CHECK(totals.trained_tokens == 345);
+  CHECK(totals.peak_memory_bytes == int64_t{1} << 40);
+  for (const char* text : {"", "{", "[]", "{\"seconds\": \"long\"}"}) {
+    graft::write_file(path, text);
+    CHECK(graft::train::read_totals(path).seconds == 0);
+  }
 }
 
 TEST_CASE("what a killed save left behind is removed on the next start, what was moved aside is put back", "[train]") {

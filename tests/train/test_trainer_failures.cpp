@@ -61,6 +61,23 @@ TEST_CASE("TERM, USR1, USR2 and INT finish the step, save and end with 75; the n
   }
 }
 
+TEST_CASE("a stop at a step whose checkpoint stands does not write it a second time", "[train]") {
+  TemporaryDirectory parent;
+  ToyModel model;
+  const auto recorder = std::make_shared<Recorder>();
+  Trainer trainer(model.loss(), model.parameters(), toy_steps(4), options(parent.path()));
+  trainer
+      .before_micro_batch([](int64_t step, int64_t micro) {
+        if (step == 8 && micro == 0) ::raise(SIGTERM);
+      })
+      .observe(recorder);
+  std::string text;
+  CHECK(code_of([&] { trainer.run(); }, &text) == 75);
+  CHECK_THAT(text, Contains("after step 8") && Contains("state is saved"));
+  CHECK(recorder->checkpoints == std::vector<int64_t>{4, 8});
+  CHECK(verify_manifest(parent.path() / "checkpoints" / "step-00000008").empty());
+}
+
 TEST_CASE("a signal during an evaluation puts it off to the next start, and no row is doubled or missing", "[train]") {
   TemporaryDirectory parent;
   const auto run = [&](bool raise_in_evaluation) {

@@ -104,6 +104,8 @@ inline graft::train::StepSource toy_steps(uint64_t micro) {
 struct Recorder : graft::train::Observer {
   std::vector<graft::train::StepRow> steps;
   std::vector<graft::train::EvaluationRow> evaluations;
+  std::vector<int64_t> checkpoints;
   void on_step(const graft::train::StepRow& row, bool) override { steps.push_back(row); }
   void on_evaluation(const graft::train::EvaluationRow& row) override { evaluations.push_back(row); }
+  void on_checkpoint(int64_t step, const std::filesystem::path&) override { checkpoints.push_back(step); }
 };

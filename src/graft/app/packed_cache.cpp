@@ -2,7 +2,7 @@
 
 #include "graft/adapters/four_bit_files.h"
 #include "graft/app/cache_home.h"
-#include "graft/app/packed_key.h"
+#include "graft/app/packed_checksum.h"
 #include "graft/app/quantized_base.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
@@ -20,6 +20,19 @@ constexpr double kShareOfHost = 0.25;
 bool host_holds(int64_t bytes) {
   const auto limit = static_cast<double>(models::host_memory_limit());
   return limit == 0 || static_cast<double>(bytes) < kShareOfHost * limit;
+}
+
+/// A flipped bit in codes or scales gives numbers like any other: nothing but their checksum tells.
+void check_bytes(const PackedCopy& copy, const std::string& path) {
+  auto names = detail::four_bit_companions(path);
+  names.push_back(path + ".weight");
+  for (const auto& name : names) {
+    const auto tensor = copy.directory.find(name);
+    if (!tensor) continue;  // of two forms of the state there is one; what is really missing, reading finds
+    const auto saved = copy.checksums.find(name);
+    if (saved == copy.checksums.end() || packed_checksum(*tensor->file, *tensor->entry) != saved->second)
+      throw DataError(name + " is not what was written (its checksum differs)").at(copy.directory.path().string());
+  }
 }
 
 }  // namespace
@@ -45,7 +58,7 @@ PackedCache::PackedCache(const recipe::Recipe& recipe, const fs::path& directory
   if (!fs::exists(target_.directory, unreadable)) return;
   try {
     stored_.emplace(open_packed(target_.directory, key));
-    log::info("reading 4-bit weights (" + format_bytes(static_cast<double>(stored_->weight_bytes())) + ") from " +
+    log::info("reading 4-bit weights (" + format_bytes(static_cast<double>(stored_->directory.weight_bytes())) + ") from " +
               target_.directory.string());
   } catch (const Error& error) {
     give_up(error.message());
@@ -68,7 +81,8 @@ quant::FourBitTensor PackedCache::checked(quant::FourBitTensor tensor, const std
 std::optional<quant::FourBitTensor> PackedCache::find(const std::string& path, const std::vector<int64_t>& shape, at::Device device) {
   if (!stored_) return std::nullopt;
   try {
-    auto tensor = checked(detail::read_four_bit(*stored_, path, shape, device), path);
+    check_bytes(*stored_, path);
+    auto tensor = checked(detail::read_four_bit(stored_->directory, path, shape, device), path);
     weights_.emplace_back(path, tensor);  // part of the copy that replaces this one, should a later weight be damaged
     return tensor;
   } catch (const Error& error) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "graft/adapters/four_bit_loader.h"
+#include "graft/app/packed_key.h"
 #include "graft/app/packed_writer.h"
 #include "graft/io/model_directory.h"
 #include "graft/recipe/recipe.h"
@@ -37,7 +38,7 @@ class PackedCache final : public PackedWeights {
   std::string type_, dtype_;
   bool double_quant_;
   int64_t block_;
-  std::optional<io::ModelDirectory> stored_;  // none: there is no copy, or it is damaged
+  std::optional<PackedCopy> stored_;  // none: there is no copy, or it is damaged
   PackedList weights_;
   bool quantized_ = false;
   std::unique_ptr<PackedWriter> writer_;

@@ -29,6 +29,14 @@ std::string header_text(const io::SafetensorsFile& file) {
   return text;
 }
 
+/// Whatever is no checksum fits no tensor.
+PackedChecksums read_checksums(const Json& manifest) {
+  PackedChecksums checksums;
+  const Json saved = manifest.value("checksums", Json());
+  for (const auto& [name, sum] : saved.items()) checksums[name] = sum.is_string() ? sum.get<std::string>() : "";
+  return checksums;
+}
+
 }  // namespace
 
 std::string packed_key(const recipe::Recipe& recipe, const io::ModelDirectory& model, const std::string& base_fingerprint) {
@@ -47,19 +55,20 @@ Json packed_manifest_json(const PackedManifest& manifest) {
           {"key", manifest.key},
           {"model", manifest.model},
           {"bytes", manifest.bytes},
-          {"tensors", manifest.tensors}};
+          {"checksums", manifest.checksums}};
 }
 
-io::ModelDirectory open_packed(const fs::path& directory, const std::string& key) {
+PackedCopy open_packed(const fs::path& directory, const std::string& key) {
   const auto path = directory / "config.json";
   const Json manifest = read_json(path.string());
   const auto refuse = [&](const std::string& what, const fs::path& place) { throw DataError(what).at(place.string()); };
   if (!manifest.is_object() || manifest.value("format", Json()) != Json(kPackedFormat) || manifest.value("key", Json()) != Json(key))
     refuse("it is not the packed copy that its name says", path);
-  io::ModelDirectory packed(directory);
-  const auto& file = packed.files().front();
-  const auto length = static_cast<int64_t>(file.file_size()), entries = static_cast<int64_t>(file.entries().size());
-  if (packed.files().size() != 1 || manifest.value("bytes", Json()) != Json(length) || manifest.value("tensors", Json()) != Json(entries))
+  PackedCopy packed{io::ModelDirectory(directory), read_checksums(manifest)};
+  const auto& file = packed.directory.files().front();
+  const auto length = static_cast<int64_t>(file.file_size());
+  if (packed.directory.files().size() != 1 || manifest.value("bytes", Json()) != Json(length) ||
+      packed.checksums.size() != file.entries().size())
     refuse("its weights are not those that were written", file.path());
   return packed;
 }

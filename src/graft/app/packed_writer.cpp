@@ -8,8 +8,10 @@
 #include <cstring>
 #include <exception>
 #include <map>
+#include <optional>
 
 #include "graft/adapters/four_bit_files.h"
+#include "graft/app/packed_checksum.h"
 #include "graft/app/packed_key.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
@@ -66,15 +68,17 @@ bool is_whole(const PackedTarget& target) {
 /// A run that was told to end does not stay for its cache.
 bool is_stopped(const std::atomic<bool>& stop) { return stop || SignalFlag::received() != 0; }
 
-/// False when stopped.
-bool write_weights(const fs::path& path, const Contents& contents, const std::atomic<bool>& stop) {
+/// The checksums of what was written; nothing when stopped.
+std::optional<PackedChecksums> write_weights(const fs::path& path, const Contents& contents, const std::atomic<bool>& stop) {
+  PackedChecksums checksums;
   io::SafetensorsWriter writer(path, contents.entries);
   uint64_t unsynced = 0;
   for (const auto& entry : writer.order()) {
     const at::Tensor whole = contents.tensors.at(entry.name).cpu().contiguous();
     const std::string_view bytes(static_cast<const char*>(whole.const_data_ptr()), whole.nbytes());
+    checksums.emplace(entry.name, packed_checksum(bytes));
     for (size_t begin = 0; begin < bytes.size(); begin += kPiece) {
-      if (is_stopped(stop)) return false;
+      if (is_stopped(stop)) return std::nullopt;
       const auto piece = bytes.substr(begin, kPiece);
       writer.append(piece);
       unsynced += piece.size();
@@ -84,7 +88,8 @@ bool write_weights(const fs::path& path, const Contents& contents, const std::at
     }
   }
   writer.finish();
-  return !is_stopped(stop);
+  if (is_stopped(stop)) return std::nullopt;
+  return checksums;
 }
 
 bool write_under_lock(const PackedTarget& target, const PackedList& weights, const std::atomic<bool>& stop) {
@@ -98,10 +103,11 @@ bool write_under_lock(const PackedTarget& target, const PackedList& weights, con
   log::info("keeping the 4-bit weights (" + format_bytes(contents.bytes) + ") for the next start in " + target.directory.string());
   io::AtomicDirectory directory(target.directory);
   const auto file = directory.path() / "model.safetensors";
-  if (!write_weights(file, contents, stop)) return false;
+  auto checksums = write_weights(file, contents, stop);
+  if (!checksums) return false;
   const auto length = static_cast<int64_t>(fs::file_size(file));
   write_file(directory.path() / "config.json",
-             dump_json(packed_manifest_json({target.key, target.model, length, static_cast<int64_t>(contents.entries.size())}), 2) + "\n");
+             dump_json(packed_manifest_json({target.key, target.model, length, *std::move(checksums)}), 2) + "\n");
   directory.commit();
   log::verbose("the 4-bit weights are kept in " + target.directory.string());
   return true;

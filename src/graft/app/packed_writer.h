@@ -20,10 +20,10 @@ struct PackedTarget {
   bool replace = false;  ///< what is there is damaged
 };
 
-/// Writes a packed copy: model.safetensors with the weights in bitsandbytes' layout, and its manifest. One process writes, others that want
-/// the same copy leave it to that one (flock on DIRECTORY.lock). False when nothing was written: another process does or did it, the disk
-/// has no room, it failed (each said in one line), `stop` was set or a signal came meanwhile (looked at a few times a second). Tensors may
-/// be on any device; one weight's codes at a time are brought to the host.
+/// Writes a packed copy: model.safetensors with the weights in bitsandbytes' layout, and its manifest with their checksums. One process
+/// writes, others that want the same copy leave it to that one (flock on DIRECTORY.lock). False when nothing was written: another process
+/// does or did it, the disk has no room, it failed (each said in one line), `stop` was set or a signal came meanwhile (looked at a few
+/// times a second). Tensors may be on any device; one weight's codes at a time are brought to the host.
 bool write_packed(const PackedTarget& target, const PackedList& weights, const std::atomic<bool>& stop);
 
 /// The same on a thread of its own. The destructor stops it; what was begun is removed.

@@ -55,14 +55,16 @@ std::filesystem::path Checkpointer::save(const TrainerState& state) {
   write_manifest(directory.path());
   directory.commit();
   directory_->remember_checkpoints();
-  directory_->prune(state.step, keep_, state.best_step);
+  prune(state);
   return target;
 }
 
+void Checkpointer::prune(const TrainerState& state) const { directory_->prune(state.step, keep_, state.best_step); }
+
 std::optional<TrainerState> Checkpointer::restore(const RunIdentity& identity, int64_t steps) {
-  const auto checkpoint = directory_->newest_valid_checkpoint();
+  const auto checkpoint = directory_->newest_valid_checkpoint(
+      [&](const Checkpoint& found) { check_identity(found.state, identity, steps, (found.path / "state.json").string()); });
   if (!checkpoint) return std::nullopt;
-  check_identity(checkpoint->state, identity, steps, (checkpoint->path / "state.json").string());
   files_.load(checkpoint->path);
   const auto tensors = checkpoint->path / kStateTensors;
   optimizer_.load_state(named(io::load_tensors(tensors)), tensors.string());

@@ -29,8 +29,10 @@ class Checkpointer {
   /// checkpoints/step-N appears whole or not at all, durable; then older ones are pruned. IoError when the disk is full: what was saved
   /// before is intact.
   std::filesystem::path save(const TrainerState& state);
-  /// Loads the newest whole checkpoint into parameters and optimizer; none when the run never saved one. Refuses (check_identity)
-  /// when data, base or recipe changed.
+  /// Deletes what `keep` does not cover. save does so too; a process that was killed between the two leaves it to the next one.
+  void prune(const TrainerState& state) const;
+  /// Loads the newest whole checkpoint of this data, base and recipe into parameters and optimizer; none when the run never saved one.
+  /// Refuses (check_identity) when there are checkpoints and none is of these.
   std::optional<TrainerState> restore(const RunIdentity& identity, int64_t steps);
   /// Saves, reads back, compares bit for bit. IoError when the disk gave back something else, InternalError when `load` is not the
   /// inverse of `save` (a resumed run would then not equal an undisturbed one).

@@ -46,9 +46,9 @@ struct RunResult {
   std::optional<double> best_metric;
   int64_t best_step = -1;
   int64_t tokens = 0, supervised_tokens = 0;  ///< cumulative over all starts
-  double seconds = 0;                         ///< of this start
-  double tokens_per_second = 0;               ///< of this start, steps only
-  int64_t peak_memory_bytes = 0;
+  double seconds = 0;                         ///< of all starts, up to their last save where they were killed
+  double tokens_per_second = 0;               ///< of all starts, steps only
+  int64_t peak_memory_bytes = 0;              ///< the highest of all starts
   int64_t trainable_parameters = 0;
   std::filesystem::path final_weights;  ///< "" without a run directory
 };

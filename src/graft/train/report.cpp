@@ -1,10 +1,36 @@
 #include "graft/train/report.h"
 
+#include <exception>
+
 #include "graft/base/error.h"
 #include "graft/base/files.h"
 #include "graft/base/json.h"
 
 namespace graft::train {
+
+void write_totals(const std::filesystem::path& path, const RunTotals& totals) {
+  const Json json = {{"about", "what all starts of this run took so far; report.json is made of it"},
+                     {"seconds", totals.seconds},
+                     {"training_seconds", totals.training_seconds},
+                     {"trained_tokens", totals.trained_tokens},
+                     {"peak_memory_bytes", totals.peak_memory_bytes}};
+  replace_file(path, dump_json(json, 2) + "\n");
+}
+
+RunTotals read_totals(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  try {
+    const Json json = parse_json(read_file(path), path.string());
+    RunTotals totals;
+    json.at("seconds").get_to(totals.seconds);
+    json.at("training_seconds").get_to(totals.training_seconds);
+    json.at("trained_tokens").get_to(totals.trained_tokens);
+    json.at("peak_memory_bytes").get_to(totals.peak_memory_bytes);
+    return totals;
+  } catch (const std::exception&) {  // figures for people: no reason to stop a run
+    return {};
+  }
+}
 
 void write_report(const std::filesystem::path& path, const RunResult& result) {
   Json json = Json::object();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <exception>
 #include <memory>
 
 #include "graft/base/error.h"
@@ -106,6 +107,37 @@ int64_t step_in_name(const std::string& name) {
   return std::stoll(digits);
 }
 
+std::string checkpoint_name(int64_t step) {
+  char name[40];
+  std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(step));
+  return name;
+}
+
+/// A file (or a link to nothing) under a checkpoint's name would be passed over in silence, and the save of that step would fail on it at
+/// every start. It is kept under a name that nothing reads.
+void move_aside(const std::filesystem::path& path) {
+  std::filesystem::path aside = path;
+  aside += ".not-a-checkpoint";
+  for (int number = 2; std::filesystem::exists(std::filesystem::symlink_status(aside)); ++number)
+    aside = path.string() + ".not-a-checkpoint-" + std::to_string(number);
+  std::error_code error;
+  std::filesystem::rename(path, aside, error);
+  log::warning("the checkpoint " + path.string() + " is not used: it is not a directory; " +
+               (error ? "it cannot be moved aside: " + error.message() : "it was moved to " + aside.filename().string()));
+}
+
+void move_aside_what_is_no_directory(const std::filesystem::path& checkpoints) {
+  std::error_code error;
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(checkpoints, error)) {
+    const std::string name = entry.path().filename().string();
+    const int64_t step = step_in_name(name);
+    std::error_code unreadable;
+    if (step >= 0 && name == checkpoint_name(step) && !entry.is_directory(unreadable)) found.push_back(entry.path());
+  }
+  for (const auto& path : found) move_aside(path);
+}
+
 /// "" and the state, or why this directory is not a checkpoint of this run.
 std::string read_checkpoint(const std::filesystem::path& path, int64_t step, const std::string& identity, TrainerState& state) {
   const std::string wrong = verify_manifest(path);
@@ -142,6 +174,7 @@ std::shared_ptr<RunDirectory> RunDirectory::open(const std::filesystem::path& pa
     write_run(path, identity, /*saved_checkpoints=*/false);
   }
   remove_leftovers(path);
+  move_aside_what_is_no_directory(path / "checkpoints");
   return std::shared_ptr<RunDirectory>(new RunDirectory(path, std::move(lock), identity));
 }
 
@@ -155,14 +188,11 @@ std::shared_ptr<RunDirectory> RunDirectory::open_existing(const std::filesystem:
   FileDescriptor lock = lock_directory(path);
   const auto saved = saved_identity(path);
   remove_leftovers(path);
+  move_aside_what_is_no_directory(path / "checkpoints");
   return std::shared_ptr<RunDirectory>(new RunDirectory(path, std::move(lock), *saved));
 }
 
-std::filesystem::path RunDirectory::checkpoint(int64_t step) const {
-  char name[40];
-  std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(step));
-  return checkpoints() / name;
-}
+std::filesystem::path RunDirectory::checkpoint(int64_t step) const { return checkpoints() / checkpoint_name(step); }
 
 std::vector<int64_t> RunDirectory::checkpoint_steps() const {
   std::vector<int64_t> steps;
@@ -194,20 +224,34 @@ void RunDirectory::remember_checkpoints() const {
   if (!saved_checkpoints()) write_run(path_, identity_, /*saved_checkpoints=*/true);
 }
 
-std::optional<Checkpoint> RunDirectory::newest_valid_checkpoint() const {
+std::optional<Checkpoint> RunDirectory::newest_valid_checkpoint(const std::function<void(const Checkpoint&)>& check) const {
   const auto steps = checkpoint_steps();
-  std::vector<std::string> reasons;
+  std::vector<std::string> reasons, mismatches;
+  std::exception_ptr newest_mismatch;
+  refused_.clear();
   for (const int64_t step : steps) {
     Checkpoint found{checkpoint(step), {}};
     const std::string wrong = read_checkpoint(found.path, step, identity_, found.state);
+    try {
+      if (wrong.empty() && check) check(found);
+    } catch (const DataError& error) {  // said only when there is another: alone it is the run's error
+      if (!newest_mismatch) newest_mismatch = std::current_exception();
+      mismatches.push_back("the checkpoint " + found.path.string() + " is not used: " + error.message());
+      refused_.insert(step);
+      continue;
+    }
     if (wrong.empty()) {
-      if (!reasons.empty()) log::warning("falling back to " + found.path.string() + ", the newest checkpoint that is whole");
+      for (const auto& mismatch : mismatches) log::warning(mismatch);
+      if (!refused_.empty())
+        log::warning("falling back to " + found.path.string() + ", the newest checkpoint that is whole and of this run");
       return found;
     }
     reasons.push_back(found.path.filename().string() + ": " + wrong);
     log::warning("the checkpoint " + found.path.string() + " is not used: " + wrong);
+    refused_.insert(step);
   }
   if (steps.empty()) return std::nullopt;
+  if (newest_mismatch) std::rethrow_exception(newest_mismatch);
   throw DataError("none of this run's checkpoints is whole (" + join(reasons, "; ") + ")")
       .at(checkpoints().string())
       .hint("restore one from a backup, or start anew in another output_dir");
@@ -215,6 +259,7 @@ std::optional<Checkpoint> RunDirectory::newest_valid_checkpoint() const {
 
 void RunDirectory::prune(int64_t step, int64_t keep, int64_t best_step) const {
   int64_t kept = 0;
+  refused_.erase(step);  // saved anew
   for (const int64_t candidate : checkpoint_steps()) {
     if (candidate > step) continue;
     const auto path = checkpoint(candidate);
@@ -225,7 +270,9 @@ void RunDirectory::prune(int64_t step, int64_t keep, int64_t best_step) const {
     } catch (const std::exception&) {
       continue;  // not one of ours, or damaged: left for a person to look at
     }
-    if (++kept <= std::max<int64_t>(keep, 1) || candidate == best_step) continue;
+    const bool room = kept < std::max<int64_t>(keep, 1);
+    if (room && refused_.count(candidate) == 0) ++kept;
+    if (room || candidate == best_step) continue;
     // Renamed first: a directory that is half deleted is never taken for a checkpoint, and the next start removes it.
     std::error_code error;
     const auto doomed = checkpoints() / (".tmp-deleted-" + path.filename().string());

@@ -95,3 +95,21 @@ TEST_CASE("a recipe that does not exist is a usage error, a directory too", "[re
   REQUIRE_THROWS_AS(graft::recipe::load_recipe(folder.path() / "no.yaml"), graft::UsageError);
   REQUIRE_THROWS_AS(graft::recipe::load_recipe(folder.path()), graft::UsageError);
 }
+
+TEST_CASE("a base says which schema it was written for", "[recipe]") {
+  const Folder folder("schema");
+  folder.write("none.yaml", "seed: 5\n");
+  folder.write("two.yaml", "schema: 2\nseed: 5\n");
+  for (const char* base : {"none", "two"})
+    REQUIRE_THAT(load_error(folder.write("run.yaml", kSmallest + "extends: " + base + "\n")),
+                 Contains(std::string(base) + ".yaml:") && Contains("schema: 1"));
+}
+
+TEST_CASE("a path that exists beside the base that names it is said so", "[recipe]") {
+  const Folder folder("beside");
+  folder.write("bases/weights/config.json", "{}");
+  folder.write("bases/one.yaml", "schema: 1\nmodel: {path: weights}\n");
+  const auto recipe = graft::recipe::load_recipe(folder.write(
+      "run.yaml", "schema: 1\nextends: bases/one\noutput_dir: out\nadapter: {rank: 4}\ndata: {train: [{path: a}]}\ntrain: {steps: 1}\n"));
+  REQUIRE_THAT(std::string(missing_path(recipe, "model.path", recipe.model.path, "model directory").what()), Contains("bases/weights"));
+}

@@ -52,7 +52,7 @@ TEST_CASE("the table is sound: fields match kinds, paths are unique, sections co
 
 TEST_CASE("explain answers for keys, sections and elements and suggests for slips", "[recipe]") {
   REQUIRE_THAT(explain("adapter.rank"), Contains("integer from 1 to 4096") && Contains("Default: 16") && Contains("lora_r"));
-  REQUIRE_THAT(explain("data.train.0.limit"), Contains("first N samples"));
+  REQUIRE_THAT(explain("data.train.0.limit"), Contains("first N rows"));
   REQUIRE_THAT(explain("quant.type"), Contains("Not in this version") && Contains("nf4"));
   REQUIRE_THAT(explain("train.optimizer"), Contains("train.optimizer.lr"));
   REQUIRE_THROWS_AS(explain("adapter.rnk"), graft::UsageError);

@@ -1,5 +1,6 @@
 #include "graft/recipe/scalars.h"
 
+#include <cstdlib>
 #include <cstring>
 
 #include "graft/base/random.h"
@@ -116,6 +117,15 @@ TEST_CASE("every finite double is written so that it reads back to the same bits
     ++compared;
   }
   REQUIRE(compared > 4000);
+}
+
+TEST_CASE("variables are filled in wherever a path stands, and ~ is not", "[recipe]") {
+  ::setenv("GRAFT_TEST_FOLDER", "somewhere", 1);
+  const auto recipe = parse(kSmallest, {"data.template=file:${env:GRAFT_TEST_FOLDER}/t.jinja", "model.path=${env:GRAFT_TEST_FOLDER}/m"});
+  REQUIRE(recipe.data.template_source == "file:somewhere/t.jinja");
+  REQUIRE(recipe.model.path == "somewhere/m");
+  REQUIRE_THAT(error_of(replaced(kSmallest, "runs/a", "~/runs/a")), Contains("${env:HOME}/runs/a"));
+  REQUIRE_THAT(error_of(kSmallest + "adapter: {layers: []}\n"), Contains("empty") && Contains("null"));
 }
 
 TEST_CASE("text that could be taken for something else is written in quotes", "[recipe]") {

@@ -47,6 +47,9 @@ TEST_CASE("keys are plain names", "[recipe]") {
 
 TEST_CASE("syntax errors carry the place and a way out", "[recipe]") {
   REQUIRE_THAT(error_of(kSmallest + "adapter: {rank: 1\n"), Contains("recipe.yaml:") && Contains("not valid YAML") && Contains("do:"));
+  for (const char* open :
+       {"name: 'my run\nseed: 7\ncheckpoint: {every: 1}\n", "name: \"my run\nseed: 7\n", "seed: 7\ncheckpoint: {every: \"1"})
+    REQUIRE_THAT(error_of(kSmallest + open), Contains("recipe.yaml:") && Contains("never closed"));
   REQUIRE_THAT(error_of(kSmallest + "name: a: b\n"), Contains("recipe.yaml:8:8") && Contains("needs quotes"));
 }
 

@@ -54,6 +54,15 @@ const Node take_extends(Node& root) {
   return extends;
 }
 
+/// A base is a recipe: it says which schema it was written for, and that is one graft reads.
+void check_schema(const Node& base) {
+  const Node* schema = base.find("schema");
+  if (schema == nullptr)
+    throw_problem({base.place.text(), "schema: a recipe that others extend needs it too", "", "write  schema: 1  at its top"});
+  if (!schema->is_scalar() || schema->text != "1")
+    throw_problem({schema->place.text(), "schema: this graft reads schema 1", "", "write  schema: 1, or use the graft it was written for"});
+}
+
 void stack_below(Node& root, const fs::path& file, std::vector<fs::path>& chain, Problems& problems) {
   if (!root.is_map()) return;
   const Node extends = take_extends(root);
@@ -72,6 +81,7 @@ void stack_below(Node& root, const fs::path& file, std::vector<fs::path>& chain,
   if (!base.is_map()) throw_problem({base.place.text(), "a recipe is a map of  key: value  lines", "", ""});
   stack_below(base, base_file, chain, problems);
   base.erase("resolved");
+  check_schema(base);
   base.erase("schema");  // each recipe states its own
   merge_over(base, root);
   root = std::move(base);

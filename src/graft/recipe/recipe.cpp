@@ -31,9 +31,18 @@ bool Recipe::operator==(const Recipe& other) const {
          checkpoint == other.checkpoint && log == other.log && exports == other.exports;
 }
 
+fs::path Recipe::directory_of(const std::string& place) const {
+  // FILE:LINE:COLUMN, or a word for the command line
+  const size_t column = place.rfind(':'), line = column == std::string::npos || column == 0 ? column : place.rfind(':', column - 1);
+  std::error_code ignored;
+  if (line != std::string::npos && fs::is_regular_file(place.substr(0, line), ignored))
+    return fs::path(place.substr(0, line)).parent_path();
+  return file.parent_path();
+}
+
 RecipeError missing_path(const Recipe& recipe, const std::string& key, const std::string& path, const std::string& what) {
   std::string hint = "relative paths start at the working directory";
-  const fs::path beside = recipe.file.parent_path() / path;
+  const fs::path beside = recipe.directory_of(recipe.place_of(key)) / path;
   std::error_code ignored;
   if (!recipe.file.empty() && fs::path(path).is_relative() && fs::exists(beside, ignored)) {
     hint = "it exists beside the recipe: write " + beside.string() + " (relative paths start at the working directory)";

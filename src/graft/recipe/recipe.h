@@ -260,6 +260,8 @@ struct Recipe {
   bool was_given(const std::string& key) const { return places.count(key) != 0; }
   /// file:line:col of the key's value, "command line: key=value", or the recipe file alone when the key was not given.
   std::string place_of(const std::string& key) const;
+  /// The directory of the recipe or base that `place` (place_of's, or a source's) lies in.
+  std::filesystem::path directory_of(const std::string& place) const;
   /// Same values for every key.
   bool operator==(const Recipe& other) const;
 };

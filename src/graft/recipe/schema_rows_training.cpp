@@ -16,7 +16,8 @@ std::vector<Key> rows_of_the_training() {
       Key("data.train[].weight", Kind::kNumber, at<&DataSource::weight>,
           "Expected passes over this source per epoch: 0.5 takes half of it, 2 takes it twice.")
           .above(0, 1000),
-      Key("data.train[].limit", Kind::kCount, at<&DataSource::limit>, "Only the first N samples. null: all.")
+      Key("data.train[].limit", Kind::kCount, at<&DataSource::limit>,
+          "Only the first N rows of the files; rows that are skipped or dropped count. null: all.")
           .nullable()
           .range(1)
           .also({"max_samples"}),

@@ -36,7 +36,8 @@ std::string text_of(const Key& key, const Node& node) {
   if (!node.is_scalar()) throw wrong_type(key, node);
   if (node.text.empty()) throw ValueError{"is empty", "", key.unset.empty() ? "give a value" : "write " + key.unset};
   if (has_control_character(node.text)) throw ValueError{"contains a line break or control character", "", "write it on one line"};
-  if (key.kind != Kind::kPath && node.text.find("${") != std::string::npos) {
+  const bool is_path = key.kind == Kind::kPath || (key.kind == Kind::kTemplate && starts_with(node.text, "file:"));
+  if (!is_path && node.text.find("${") != std::string::npos) {
     throw ValueError{"${…} is filled in only in paths and names", "", "write the value out"};
   }
   return node.text;
@@ -162,10 +163,11 @@ std::string string_of(const Key& key, const Node& node, const Substitutions& sub
     case Kind::kDevice:
       return device_of(text);
     case Kind::kTemplate:
-      return template_of(text);
+      return template_of(substituted(text, substitutions));
     case Kind::kDate:
       return date_of(text);
     case Kind::kPath:
+      if (starts_with(text, "~/")) throw ValueError{"~ is not filled in", "", "write ${env:HOME}" + text.substr(1)};
       return substituted(text, substitutions);
     default:
       return text;
@@ -192,6 +194,7 @@ std::vector<std::string> texts_of(const Key& key, const Node& node) {
 template <typename Value, typename Read>
 std::vector<Value> numbers_of(const Key& key, const Node& node, Read read) {
   if (!node.is_list()) throw wrong_type(key, node);
+  if (node.items.empty()) throw ValueError{"the list is empty", "", key.unset.empty() ? "give a value" : "write " + key.unset};
   std::vector<Value> values;
   for (const Node& item : node.items) values.push_back(read(key, item));
   return values;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "graft/base/strings.h"
 #include "graft/recipe/yaml_text.h"
 #include "graft/recipe/yaml_tree.h"
 
@@ -204,12 +205,16 @@ Node parse_yaml(std::string_view text, const std::string& origin, Problems& prob
   const Lines lines(cleaned, origin);
   Builder builder(lines, problems);
   try {
-    std::istringstream stream(cleaned);
+    // yaml-cpp takes the end of the text for the closing quote. A marker of the document's end inside quotes it refuses.
+    std::istringstream stream(cleaned + (ends_with(cleaned, "\n") ? "...\n" : "\n...\n"));
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& error) {
     const bool about_alias = error.msg.find("anchor is not defined") != std::string::npos;
+    if (error.msg.find("document indicator") != std::string::npos)
+      throw_problem({lines.place(error.mark).text(), "a quote is opened and never closed", "",
+                     "close it; each line below it, up to the end of the recipe, would be part of the text"});
     throw_problem({lines.place(error.mark).text(),
                    about_alias ? "aliases (*name) are not part of the recipe language" : "not valid YAML: " + error.msg, "",
                    syntax_hint(error.msg)});

@@ -1,6 +1,7 @@
 """One small run from end to end: the files interface promises, continuing, refusing, and the verbs around it."""
 import hashlib
 import json
+import shutil
 
 import pytest
 from conftest import BASE
@@ -43,6 +44,38 @@ def test_a_run_leaves_what_it_promises_and_continues(recipe, tmp_path):
 
     other = run_graft("train", path, "adapter.rank=8", check=False)
     assert other.returncode == 73 and "adapter.rank" in other.stderr
+
+
+def test_a_finished_run_is_known_without_its_data_base_or_device(recipe, tmp_path):
+    data = tmp_path / "train.jsonl"
+    shutil.copy(ROOT / "recipes/quickstart/acorn_train.jsonl", data)
+    path = recipe(data={"train": [{"path": str(data), "format": "messages"}], "cache": "none"})
+    run_graft("train", path)
+    weights = tmp_path / "run/adapter/adapter_model.safetensors"
+    before = sha(weights)
+    data.rename(tmp_path / "moved.jsonl")
+    for again in (run_graft("train", path), run_graft("resume", tmp_path / "run"), run_graft("resume", tmp_path / "run", "--device", "cuda")):
+        assert again.stdout.strip() == str(tmp_path / "run/adapter") and "nothing to do" in again.stderr
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    document = graft_json("resume", tmp_path / "elsewhere")
+    assert document["adapter"] == document["report"]["final_weights"] == str(tmp_path / "elsewhere/adapter")
+    (tmp_path / "elsewhere").rename(tmp_path / "run")
+    # Final weights that are cut short are made again, from the last checkpoint.
+    (tmp_path / "moved.jsonl").rename(data)
+    weights.write_bytes(weights.read_bytes()[:100])
+    again = run_graft("resume", tmp_path / "run")
+    assert "damaged" in again.stderr and sha(weights) == before
+
+
+def test_a_damaged_copy_of_the_recipe_is_written_again(recipe, tmp_path):
+    path = recipe()
+    run_graft("train", path)
+    resolved = tmp_path / "run/recipe.resolved.yaml"
+    before = resolved.read_text()
+    (tmp_path / "run/report.json").unlink()
+    resolved.write_text("")
+    assert "damaged" in run_graft("train", path).stderr
+    assert resolved.read_text() == before
 
 
 def test_the_resolved_recipe_gives_the_same_bytes(recipe, tmp_path):

@@ -95,7 +95,7 @@ TEST_CASE("weights stored as integers are refused by name and type", "[models]")
   REQUIRE_THAT(error_of(directory.path()), Contains(tensors[0].first) && Contains("I8"));
 }
 
-TEST_CASE("old rotary buffers are skipped, and a tied model ignores a stored head", "[models]") {
+TEST_CASE("old rotary buffers are skipped, and a tied model ignores a stored copy of its head", "[models]") {
   const TemporaryDirectory directory;
   auto options = small_options();
   options.tied_embeddings = true;
@@ -105,10 +105,26 @@ TEST_CASE("old rotary buffers are skipped, and a tied model ignores a stored hea
     if (name != "lm_head.weight") tensors.emplace_back(name, tensor);
   }
   tensors.emplace_back("model.layers.0.self_attn.rotary_emb.inv_freq", at::ones({3}));
+  tensors.emplace_back("lm_head.weight", original->output_weight().detach());
+  write_model(directory.path(), tensors, /*tied=*/true);
+  const auto loaded = load_model(directory.path());
+  REQUIRE(loaded->options().tied_embeddings);
+  REQUIRE(at::equal(loaded->output_weight(), original->output_weight()));
+}
+
+TEST_CASE("a head that is another tensor than the embeddings is used, whatever the config says", "[models]") {
+  const TemporaryDirectory directory;
+  auto options = small_options();
+  options.tied_embeddings = true;
+  Tensors tensors;
+  for (const auto& [name, tensor] : tensors_of(small_decoder(options))) {
+    if (name != "lm_head.weight") tensors.emplace_back(name, tensor);
+  }
   tensors.emplace_back("lm_head.weight", at::ones({61, 24}));
   write_model(directory.path(), tensors, /*tied=*/true);
   const auto loaded = load_model(directory.path());
-  REQUIRE(at::equal(loaded->output_weight(), original->output_weight()));
+  REQUIRE_FALSE(loaded->options().tied_embeddings);
+  REQUIRE(at::equal(loaded->output_weight(), at::ones({61, 24})));
 }
 
 TEST_CASE("a config that promises more than the file holds allocates nothing", "[models]") {

@@ -179,3 +179,73 @@ def test_tie_word_embeddings_is_true_false_or_absent(tmp_path, value, code):
     (tmp_path / "base/config.json").write_text(json.dumps({**config, "tie_word_embeddings": value}))
     process = run_graft("merge", "--model", tmp_path / "base", "--adapter", tmp_path / "adapter", "--output", tmp_path / "m", check=False)
     assert process.returncode == code and (code == 0 or "tie_word_embeddings" in process.stderr), process.stderr
+
+
+def test_a_head_that_the_files_keep_apart_is_not_tied(tmp_path):
+    """Bad merges leave such models: tie_word_embeddings is true, lm_head.weight is another tensor. transformers uses it."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    save_base(base, False)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    random_adapter(base, adapter, target_modules=["q_proj"])
+    require_merge_equals_peft(base, adapter, tmp_path / "merged")
+    assert json.loads((tmp_path / "merged/config.json").read_text())["tie_word_embeddings"] is False
+    (tmp_path / "in.jsonl").write_text(json.dumps({"tokens": IDS[0].tolist()}) + "\n")
+    process = run_graft("score", "--model", base, "--input", tmp_path / "in.jsonl", "--output", tmp_path / "s.safetensors", "--logits")
+    assert "another lm_head.weight" in process.stderr
+    with torch.no_grad():
+        expected = load(base)(IDS).logits[0]
+    assert (load_file(tmp_path / "s.safetensors")["logits.0"] - expected).abs().max() < TOLERANCE * max(1.0, expected.abs().max().item())
+    run_graft("quantize", "--model", base, "--output", tmp_path / "nf4", "--type", "nf4")
+    assert json.loads((tmp_path / "nf4/config.json").read_text())["tie_word_embeddings"] is False
+    assert torch.equal(load_file(tmp_path / "nf4/model.safetensors")["lm_head.weight"], load_file(base / "model.safetensors")["lm_head.weight"])
+
+
+def test_an_embedding_that_may_be_the_head_too_is_refused(tmp_path):
+    """GPT-2 ties its head to wte; its files hold one tensor and graft does not know the family."""
+    torch.manual_seed(3)
+    GPT2LMHeadModel(GPT2Config(vocab_size=96, n_positions=64, n_embd=48, n_layer=2, n_head=4, initializer_range=0.2)).save_pretrained(tmp_path / "base")
+    for number, options in enumerate(({"target_modules": ["wte", "c_attn"]}, {"target_modules": ["c_attn"], "modules_to_save": ["wte"]})):
+        adapter = tmp_path / f"adapter{number}"
+        random_adapter(tmp_path / "base", adapter, fan_in_fan_out=True, **options)
+        process = run_graft("merge", "--model", tmp_path / "base", "--adapter", adapter, "--output", tmp_path / "m", check=False)
+        assert process.returncode == 65 and "wte.weight" in process.stderr and "lm_head" in process.stderr and not (tmp_path / "m").exists(), process.stderr
+
+
+def test_weights_that_float16_cannot_hold_are_named(tmp_path):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    save_base(base, False)
+    random_adapter(base, adapter, target_modules=["q_proj"])
+    tensors = load_file(base / "model.safetensors")
+    tensors["model.norm.weight"][3] = 70000.0
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+    for command in (("merge", "--adapter", adapter), ("quantize", "--type", "nf4")):
+        process = run_graft(command[0], "--model", base, *command[1:], "--output", tmp_path / "m", "--dtype", "float16", check=False)
+        assert process.returncode == 65 and "model.norm.weight" in process.stderr and not (tmp_path / "m").exists(), process.stderr
+
+
+def test_weights_that_are_not_numbers_end_with_76(tmp_path):
+    base = tmp_path / "base"
+    save_base(base, False)
+    tensors = load_file(base / "model.safetensors")
+    tensors["model.norm.weight"][3] = float("nan")
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "in.jsonl").write_text('{"tokens": [3, 4, 5]}\n')
+    (tmp_path / "data.jsonl").write_text('{"input_ids": [3, 4, 5]}\n')
+    for command in (("score", "--input", tmp_path / "in.jsonl", "--output", tmp_path / "s.safetensors"), ("eval", "--data", tmp_path / "data.jsonl", "--format", "tokens")):
+        process = run_graft(*command, "--model", base, check=False)
+        assert process.returncode == 76 and process.stdout == "" and not (tmp_path / "s.safetensors").exists(), process.stderr
+
+
+@pytest.mark.parametrize("init", ["pissa", "olora"])
+def test_an_adapter_that_took_its_start_from_the_base_is_refused_until_it_is_converted(tmp_path, init):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    save_base(base, False)
+    model = get_peft_model(load(base), LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["q_proj"], init_lora_weights=init))
+    model.save_pretrained(adapter)
+    (tmp_path / "in.jsonl").write_text('{"tokens": [3, 4, 5]}\n')
+    for command in (("merge", "--output", tmp_path / "m"), ("score", "--input", tmp_path / "in.jsonl", "--output", tmp_path / "s.safetensors")):
+        process = run_graft(command[0], "--model", base, "--adapter", adapter, *command[1:], check=False)
+        assert process.returncode == 65 and init in process.stderr and "path_initial_model_for_weight_conversion" in process.stderr, process.stderr
+    verdicts = run_graft("adapter", "check", adapter, "--for", "peft,vllm,llama.cpp", "--json", check=False)
+    assert verdicts.returncode == 65 and verdicts.stdout.count("moved a part") == 3

@@ -106,6 +106,10 @@ AdapterFiles read_adapter_files(const fs::path& directory, const std::string& na
   std::vector<std::string> warnings;
   files.config = io::read_adapter_config(files.directory, &warnings);
   for (const std::string& text : warnings) log::warning(text);
+  if (io::changes_base(files.config))
+    throw DataError("the adapter began as \"" + files.config.init_name + "\": it fits the base that PEFT changed then, not the base itself")
+        .at((files.directory / "adapter_config.json").string())
+        .hint("save it again with PEFT: save_pretrained(path, path_initial_model_for_weight_conversion=…)");
   check_tensor_file(files.directory);
   files.tensors = io::load_tensors(files.directory / kTensorFile);
   for (const auto& [key, tensor] : files.tensors) check_values((files.directory / kTensorFile).string(), key, tensor);

@@ -23,6 +23,26 @@ Json statistics_json(const data::DatasetStatistics& s) {
           {"longest", s.longest}};
 }
 
+/// The text of the ids. One that is in the model's vocabulary but has no token, as padding to a round size has none, is shown as `<id N>`.
+std::string text_of(const text::Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+  std::string text;
+  std::vector<int32_t> known;
+  const auto flush = [&] {
+    if (!known.empty()) text += tokenizer.decode(known);
+    known.clear();
+  };
+  for (const int32_t id : ids) {
+    if (tokenizer.id_to_token(id)) {
+      known.push_back(id);
+    } else {
+      flush();
+      text += "<id " + std::to_string(id) + ">";
+    }
+  }
+  flush();
+  return text;
+}
+
 // Runs of equal "carries loss" decoded together: a token alone may be half a character.
 std::string marked_text(const text::Tokenizer& tokenizer, const data::Batch& batch, bool color) {
   std::string out;
@@ -31,7 +51,7 @@ std::string marked_text(const text::Tokenizer& tokenizer, const data::Batch& bat
     size_t end = begin;
     while (end < batch.ids.size() && (batch.labels[end] >= 0) == trained) ++end;
     const auto first = batch.ids.begin() + static_cast<std::ptrdiff_t>(begin), last = batch.ids.begin() + static_cast<std::ptrdiff_t>(end);
-    const std::string piece = tokenizer.decode(std::vector<int32_t>(first, last));
+    const std::string piece = text_of(tokenizer, std::vector<int32_t>(first, last));
     if (color)
       out += (trained ? "\033[32m" : "\033[2m") + piece + "\033[0m";
     else
@@ -53,7 +73,7 @@ void inspect_data(const recipe::Recipe& recipe, int64_t limit, bool json, bool c
     const data::Batch batch = data::inspect_sample(*run.train, index);
     if (json) {
       Json sample = {{"place", run.train->place(index)}};
-      if (run.tokenizer) sample["text"] = run.tokenizer->decode(batch.ids);
+      if (run.tokenizer) sample["text"] = text_of(*run.tokenizer, batch.ids);
       sample.update(
           {{"ids", batch.ids}, {"labels", batch.labels}, {"position_ids", batch.position_ids}, {"document_ids", batch.document_ids}});
       samples.push_back(std::move(sample));

@@ -87,6 +87,8 @@ int run_eval_job(const JobRequest& request) {
     return train::LossResult{result.loss_sum, result.correct};
   };
   const auto found = train::evaluate(loss, plan.all_batches(), decoder->device());
+  if (!std::isfinite(found.loss()))
+    throw NonFiniteError("the loss is not finite").at(request.model).hint("a weight of the model or adapter is not a number, or too large");
   const auto& statistics = dataset.statistics();
   if (request.common.json) {
     std::cout << dump_json({{"loss", found.loss()},

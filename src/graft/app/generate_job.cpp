@@ -5,6 +5,7 @@
 
 #include "graft/app/generation.h"
 #include "graft/app/input_lines.h"
+#include "graft/app/json_lines.h"
 #include "graft/app/job_model.h"
 #include "graft/app/jobs.h"
 #include "graft/app/template_date.h"
@@ -28,9 +29,6 @@ void check(const Prompt& prompt, const JobRequest& request, const models::Decode
                     " positions")
         .at(prompt.place)
         .hint("shorten the prompt");
-  }
-  if (length + request.max_new_tokens > options.max_positions) {
-    log::verbose(prompt.place + ": prompt and new tokens may pass the model's " + std::to_string(options.max_positions) + " positions");
   }
 }
 
@@ -65,17 +63,26 @@ void print(const Prompt& prompt, const Generated& generated, const std::string& 
   std::cout << dump_json(document) << std::endl;
 }
 
+void warn_about_length(const Prompt& prompt, const Generated& generated, const models::DecoderOptions& options) {
+  const auto length = static_cast<int64_t>(prompt.ids.size() + generated.ids.size());
+  if (length > options.max_positions)
+    log::warning(prompt.place + ": prompt and answer have " + std::to_string(length) + " tokens; the model was made for " +
+                 std::to_string(options.max_positions));
+}
+
 }  // namespace
 
 int run_generate_job(const JobRequest& request) {
   const at::NoGradGuard no_gradients;
   Encoder encoder(request.model, request.adapter, template_date(request.template_date));
-  const auto prompts = read_prompts(request, read_options(request), &encoder);
+  const auto model = read_options(request);
+  const auto prompts = read_prompts(request, model, &encoder);
   encoder.tokenizer();  // the answer needs it; a missing one is found now
   auto decoder = load_job_model(request);
   const GenerationOptions options{request.max_new_tokens, {request.temperature, request.top_p}, request.seed};
   for (size_t i = 0; i < prompts.size(); ++i) {
     const auto generated = generate(decoder, prompts[i].ids, options, i);
+    warn_about_length(prompts[i], generated, model);
     print(prompts[i], generated, new_text(encoder.tokenizer(), prompts[i].ids, generated.ids), request.common.json);
   }
   return 0;

@@ -1,12 +1,7 @@
 #include "graft/app/input_lines.h"
 
-#include <cerrno>
-#include <filesystem>
-#include <fstream>
-
 #include "graft/app/job_template.h"
 #include "graft/base/error.h"
-#include "graft/base/files.h"
 
 namespace graft::app {
 namespace {
@@ -38,18 +33,6 @@ std::vector<int32_t> at_place(const std::string& place, const std::function<std:
 }
 
 }  // namespace
-
-void for_each_json_line(const std::string& path, const std::function<void(const Json&, const std::string&)>& use) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path)) throw_io_error("cannot read", path, errno != 0 ? errno : EISDIR);
-  std::string line;
-  for (int64_t number = 1; std::getline(file, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string place = path + ":" + std::to_string(number);
-    use(parse_json(line, place), place);
-  }
-  if (file.bad()) throw_io_error("cannot read", path, errno);
-}
 
 const text::Tokenizer& Encoder::tokenizer() {
   if (!tokenizer_) tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(model_));

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,10 +10,6 @@
 #include "graft/text/tokenizer.h"
 
 namespace graft::app {
-
-/// Calls `use(value, "file:line")` for each line that is not blank. IoError when the file cannot be read, DataError with
-/// file:line for a line that is not JSON.
-void for_each_json_line(const std::string& path, const std::function<void(const Json&, const std::string& place)>& use);
 
 /// Turns what users give (tokens, text or messages) into ids with a model directory's tokenizer and its template (the adapter's, when
 /// that brings one), which are opened on first use: {"tokens":[…]} needs neither.

@@ -10,6 +10,7 @@
 
 #include "graft/adapters/four_bit_files.h"
 #include "graft/app/adapter_delta.h"
+#include "graft/app/cast_weight.h"
 #include "graft/app/model_files.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
@@ -62,10 +63,13 @@ class Merger {
         dtype_name_(dtype),
         dtype_(target_dtype(dtype)) {
     const io::ConfigReader config(config_, (model / "config.json").string());
-    tied_ = config.boolean_or("tie_word_embeddings", false) && model_.find(kEmbedding).has_value();
+    const bool declared_tied = config.boolean_or("tie_word_embeddings", false);
+    own_head_ = declared_tied && models::has_head_of_its_own(model_);
+    tied_ = declared_tied && !own_head_ && model_.find(kEmbedding).has_value();
     model_type_ = config.string_or("model_type", "");
     find_quantized();
     delta_.emplace(adapter, base_tensors());
+    refuse_hidden_tie(config);
     report_.untied = tied_ && (changes(kHead) || changes(kEmbedding));
   }
 
@@ -96,6 +100,27 @@ class Merger {
       if (companions.count(name) == 0) names_.push_back(name);
     config_.erase("quantization_config");
     report_.dequantized_modules = static_cast<int64_t>(quantized_.size());
+  }
+
+  /// In a family that graft does not know, an embedding without a head beside it is most likely the head as well: many such families tie
+  /// them unless config.json says otherwise. Merging into one would change the other.
+  void refuse_hidden_tie(const io::ConfigReader& config) const {
+    if (tied_ || is_known_family(model_type_)) return;
+    const bool declared = config.has("tie_word_embeddings");
+    if (declared && !config.boolean("tie_word_embeddings")) return;
+    const int64_t vocabulary = config.integer_or("vocab_size", 0, 0, INT32_MAX);
+    std::vector<std::string> tables, changed;
+    for (const auto& name : names_) {
+      const auto shape = entry_of(name).shape;
+      if (shape.size() != 2 || vocabulary == 0 || shape[0] != vocabulary) continue;
+      tables.push_back(name);
+      if (changes(name)) changed.push_back(name);
+    }
+    if (changed.empty() || (!declared && tables.size() > 1)) return;
+    throw DataError("the adapter changes " + enumerate(changed) + ", which this family (" + model_type_ +
+                    ") may tie to its output head (lm_head): merging would change the head too")
+        .at((model_.path() / "config.json").string())
+        .hint("where the head has a weight of its own, say so there: \"tie_word_embeddings\": false; else use the adapter unmerged");
   }
 
   bool is_quantized(const std::string& name) const { return quantized_.count(name) > 0; }
@@ -165,7 +190,7 @@ class Merger {
     const bool is_replaced = replaced != delta_->replaced().end();
     if (is_replaced) ++report_.replaced_tensors;
     const at::Tensor base = is_replaced ? replaced->second : value_of(source_of(entry.name));
-    if (delta_->updated().count(entry.name) == 0) return base.to(dtype).contiguous();
+    if (delta_->updated().count(entry.name) == 0) return cast_weight(base, dtype, entry.name);
     const at::Tensor update = delta_->update(entry.name);
     const at::Tensor sum = base.to(at::kFloat) + update;
     at::Tensor rounded = sum.to(dtype).contiguous();
@@ -191,7 +216,7 @@ class Merger {
     const fs::path chat_template = adapter_ / "chat_template.jinja";
     if (fs::is_regular_file(chat_template) && !text::is_default_template(model_.path(), read_file(chat_template)))
       write_file(output / chat_template.filename(), read_file(chat_template));
-    if (report_.untied) config_["tie_word_embeddings"] = false;
+    if (report_.untied || own_head_) config_["tie_word_embeddings"] = false;
     set_config_dtype(&config_, dtype_name_);
     write_file(output / "config.json", dump_json(config_, 2) + "\n");
   }
@@ -201,9 +226,9 @@ class Merger {
   Json config_;
   std::string dtype_name_, model_type_;
   std::optional<io::DType> dtype_;
-  bool tied_ = false;
-  std::vector<std::string> names_;   // of the base's tensors, without what stands beside 4-bit weights
-  std::set<std::string> quantized_;  // of them, stored in 4 bits
+  bool tied_ = false, own_head_ = false;  // own_head_: config.json ties what the files keep apart
+  std::vector<std::string> names_;        // of the base's tensors, without what stands beside 4-bit weights
+  std::set<std::string> quantized_;       // of them, stored in 4 bits
   std::optional<AdapterDelta> delta_;
   double error_squares_ = 0, update_squares_ = 0;
   MergeReport report_;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "graft/adapters/four_bit_files.h"
+#include "graft/app/cast_weight.h"
 #include "graft/app/model_files.h"
 #include "graft/base/error.h"
 #include "graft/base/files.h"
@@ -53,13 +54,13 @@ class Quantizer {
   }
 
  private:
-  // A tied head is the embedding: files that carry a copy of it lose it, as in transformers.
+  // A tied head is the embedding: files that carry a copy of it lose it, as in transformers. (One that differs is not tied.)
   bool is_dropped(const std::string& name) const { return ends_with(name, "rotary_emb.inv_freq") || (tied_ && name == "lm_head.weight"); }
 
   at::Tensor plain(const std::string& name) const {
     const auto found = model_.at(name);
     const at::Tensor value = io::view(*found.file, *found.entry);
-    return value.to(dtype_.value_or(value.scalar_type() == at::kDouble ? at::kFloat : value.scalar_type()), false, /*copy=*/true);
+    return cast_weight(value, dtype_.value_or(value.scalar_type() == at::kDouble ? at::kFloat : value.scalar_type()), name).clone();
   }
 
   quant::FourBitTensor encoded(const std::string& name) const {
@@ -123,6 +124,7 @@ class Quantizer {
     const at::ScalarType compute = dtype_ ? *dtype_ : dtype_of(models::read_decoder_options(model_).dtype);
     quantization.compute_dtype = compute == at::kFloat ? "float32" : compute == at::kBFloat16 ? "bfloat16" : "float16";
     config["quantization_config"] = io::quantization_json(quantization);
+    if (!tied_ && config.contains("tie_word_embeddings")) config["tie_word_embeddings"] = false;
     set_config_dtype(&config, dtype_name_);
     write_file(path, dump_json(config, 2) + "\n");
   }

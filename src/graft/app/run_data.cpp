@@ -40,7 +40,7 @@ data::SourceOptions source_options(const recipe::Recipe& recipe, const recipe::D
   options.weight = source.weight;
   options.limit = source.limit.value_or(-1);
   options.recipe_place = source.place.empty() ? recipe.file.string() : source.place;
-  options.recipe_directory = recipe.file.parent_path().string();
+  options.recipe_directory = recipe.directory_of(options.recipe_place).string();
   return options;
 }
 

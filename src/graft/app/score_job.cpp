@@ -1,12 +1,14 @@
 // graft score: log-probabilities (and logits) of given texts, streamed into one safetensors file.
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/isnan.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/tensor.h>
 
 #include <map>
 
 #include "graft/app/input_lines.h"
+#include "graft/app/json_lines.h"
 #include "graft/app/job_model.h"
 #include "graft/app/jobs.h"
 #include "graft/app/template_date.h"
@@ -21,6 +23,7 @@ namespace {
 
 struct Line {
   std::vector<int32_t> ids;
+  std::string place;
   at::Tensor log_probabilities;  // float32 [T-1] once computed
 };
 
@@ -39,7 +42,7 @@ std::vector<Line> read_lines(const JobRequest& request, const models::DecoderOpt
                    std::to_string(options.max_positions));
       warned = true;
     }
-    lines.push_back({std::move(ids), {}});
+    lines.push_back({std::move(ids), place, {}});
   });
   return lines;
 }
@@ -66,6 +69,10 @@ void score(models::Decoder& decoder, Line* line, io::SafetensorsWriter* writer) 
     pieces.push_back(at::log_softmax(logits.narrow(0, 0, predicted), -1).gather(1, targets).squeeze(1).cpu());
   }
   line->log_probabilities = pieces.empty() ? at::empty({0}, at::kFloat) : at::cat(pieces).contiguous();
+  if (at::isnan(line->log_probabilities).any().item<bool>())
+    throw NonFiniteError("the model's log-probabilities are not numbers")
+        .at(line->place)
+        .hint("a weight of the model or adapter is not a number, or too large");
 }
 
 /// Shapes of all tensors are known before the model runs, so that the file can be written as results come.

@@ -1,12 +1,11 @@
 #include "graft/app/tokenize.h"
 
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
+#include "graft/app/json_lines.h"
 #include "graft/app/template_date.h"
 #include "graft/base/error.h"
-#include "graft/base/files.h"
 #include "graft/base/json.h"
 #include "graft/text/chat_template.h"
 #include "graft/text/tokenizer.h"
@@ -77,13 +76,7 @@ void tokenize(const TokenizeOptions& options, std::ostream& out) {
     out << (options.decode ? lines.decode_line(parse_json(*options.text, "TEXT"), "TEXT") : lines.encode_text(*options.text)) << '\n';
     return;
   }
-  std::ifstream file(options.file, std::ios::binary);
-  if (!file) throw IoError("cannot open file").at(options.file);
-  std::string line;
-  for (int64_t number = 1; std::getline(file, line); ++number) {
-    const std::string place = options.file + ":" + std::to_string(number);
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const Json value = parse_json(line, place);
+  for_each_json_line(options.file, [&](const Json& value, const std::string& place) {
     try {
       out << (options.decode ? lines.decode_line(value, place) : lines.encode_line(value, place)) << '\n';
     } catch (const Error& error) {
@@ -91,8 +84,7 @@ void tokenize(const TokenizeOptions& options, std::ostream& out) {
       if (!error.where().empty() && error.where().rfind(place, 0) == 0) throw;
       throw DataError(error.message()).at(place + (error.where().empty() ? "" : " (" + error.where() + ")")).hint(error.hint());
     }
-  }
-  if (file.bad()) throw IoError("cannot read file").at(options.file);
+  });
 }
 
 }  // namespace graft::app

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "graft/app/device.h"
+#include "graft/app/finished_run.h"
 #include "graft/app/jobs.h"
 #include "graft/app/memory_watch.h"
 #include "graft/app/plan.h"
@@ -30,23 +31,27 @@ void print_result(const recipe::Recipe& recipe, const std::string& weights, bool
   if (json) {
     Json document = {{"output_dir", recipe.output_dir}, {"adapter", weights}};
     const auto report = fs::path(recipe.output_dir) / "report.json";
-    if (fs::exists(report)) document["report"] = read_json(report.string());
+    if (fs::exists(report)) {
+      document["report"] = read_json(report.string());
+      document["report"]["final_weights"] = weights;  // the directory may have been moved since it was written
+    }
     std::cout << dump_json(document, 2) << '\n';
   } else {
     std::cout << weights << '\n';
   }
 }
 
-std::string final_weights(const recipe::Recipe& recipe) {
-  return (fs::path(recipe.output_dir) / (recipe.adapter.type == "full" ? "model" : "adapter")).string();
-}
-
 // A requeued job runs the same line: the day of the first start, written into the resolved recipe, keeps counting.
 void keep_template_date(recipe::Recipe* recipe) {
   const auto resolved = fs::path(recipe->output_dir) / "recipe.resolved.yaml";
   if (!recipe->data.template_date.empty() || !fs::exists(resolved)) return;
-  const auto earlier = recipe::load_recipe(resolved);
-  if (recipe::identity_hash(earlier) == recipe::identity_hash(*recipe)) recipe->data.template_date = earlier.data.template_date;
+  try {
+    const auto earlier = recipe::load_recipe(resolved);
+    if (recipe::identity_hash(earlier) == recipe::identity_hash(*recipe)) recipe->data.template_date = earlier.data.template_date;
+  } catch (const RecipeError&) {  // the run's own copy is damaged: the user's recipe is not
+    log::warning(resolved.string() + " is damaged; it is written again");
+    fs::remove(resolved);
+  }
 }
 
 std::shared_ptr<train::RunDirectory> open_run(const recipe::Recipe& recipe) {
@@ -175,6 +180,11 @@ int load_and_train(Run* run, bool json) {
 int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   const SignalFlag signals(recipe.checkpoint.on_signal);
   keep_template_date(&recipe);
+  if (recipe.checkpoint.resume != "none" && is_finished_run(recipe)) {
+    log::info("this run is finished; nothing to do");
+    print_result(recipe, final_weights(recipe).string(), request.common.json);
+    return 0;
+  }
   const RunData data = load_run_data(recipe);
   recipe.data.template_date = template_date(recipe.data.template_date);
   const at::Device device = resolve_device(recipe.runtime.device);
@@ -183,11 +193,6 @@ int run_recipe(recipe::Recipe recipe, const JobRequest& request) {
   const PlanReport plan = make_plan(recipe, data, device.is_cuda(), memory);
   check_budget(recipe, plan);
   const auto directory = open_run(recipe);
-  if (directory->finished() && fs::exists(final_weights(recipe))) {
-    log::info("this run is finished; nothing to do");
-    print_result(recipe, final_weights(recipe), request.common.json);
-    return 0;
-  }
   check_checkpoints_are_there(recipe, *directory);
   log::copy_to_file(directory->log());
   write_recipes(recipe, *directory);
@@ -213,7 +218,8 @@ int run_resume_job(const JobRequest& request) {
   if (!fs::exists(resolved))
     throw DataError("this is not a run directory: it has no recipe.resolved.yaml")
         .at(fs::absolute(path).string())
-        .hint("give a recipe's output_dir");
+        .hint(fs::exists(path / "run.json") ? "it was stopped before it began: run the same `graft train RECIPE` again"
+                                            : "give a recipe's output_dir");
   if (!request.common.dtype.empty())
     throw UsageError("resume goes on in the run's own number format").at("--dtype").hint("leave --dtype out");
   recipe::Recipe recipe = recipe::load_recipe(resolved, {}, request.common.device, "");

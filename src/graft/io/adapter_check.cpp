@@ -119,6 +119,17 @@ void refuse_whole_tensors(Check* check, const char* why, bool base_layer_too) {
     if (base_layer_too || tensor.key.part != AdapterKey::Part::kBaseLayer) check->block(tensor.name, why, kDropWhole);
 }
 
+/// Of an adapter that was begun from the base's weights and not converted when it was saved.
+void check_start(Check* check) {
+  if (!changes_base(check->adapter.config)) return;
+  const std::string why = "\"" + check->adapter.config.init_name + "\" moved a part of the base's weights into the adapter";
+  const std::string remedy = "save it again with PEFT: save_pretrained(path, path_initial_model_for_weight_conversion=…)";
+  if (check->verdict.consumer == "peft")
+    check->note("init_lora_weights", why + "; PEFT repeats that on the base when it loads the adapter", remedy);
+  else
+    check->block("init_lora_weights", why + ": on the plain base it would work differently", remedy);
+}
+
 // ---- one function for each consumer
 
 void check_missing_targets(Check* check) {
@@ -305,6 +316,7 @@ std::vector<AdapterVerdict> check_adapter(const AdapterFacts& adapter, const std
           .hint("known are " + enumerate(adapter_consumers()));
     Check check{adapter, base, common.verdict};
     check.verdict.consumer = name;
+    check_start(&check);
     consumer->rules(&check);
     verdicts.push_back(std::move(check.verdict));
   }

@@ -80,11 +80,9 @@ void read_init(const ConfigReader& config, const Json& json, AdapterConfig* out,
     return;
   }
   out->init_name = config.string("init_lora_weights");
-  for (const char* changes_base : {"pissa", "olora", "corda", "lora_ga", "loftq"})
-    if (starts_with(out->init_name, changes_base))
-      warnings->push_back(config.place("init_lora_weights") + ": \"" + out->init_name +
-                          "\" changes the base's weights when training begins: the adapter is right only on that changed base, unless PEFT "
-                          "converted it when saving");
+  if (changes_base(*out))
+    warnings->push_back(config.place("init_lora_weights") + ": \"" + out->init_name +
+                        "\" changes the base's weights when training begins: the adapter is right only on that changed base");
 }
 
 void read_layers(const ConfigReader& config, const Json& json, AdapterConfig* out) {
@@ -138,6 +136,11 @@ void warn_about_the_rest(const ConfigReader& config, const Json& json, bool ties
 }
 
 }  // namespace
+
+bool changes_base(const AdapterConfig& config) {
+  constexpr const char* kInits[] = {"pissa", "olora", "corda", "lora_ga", "loftq"};
+  return std::any_of(std::begin(kInits), std::end(kInits), [&](const char* init) { return starts_with(config.init_name, init); });
+}
 
 AdapterConfig parse_adapter_config(std::string_view text, const std::string& origin, std::vector<std::string>* warnings) {
   std::vector<std::string> to_log;

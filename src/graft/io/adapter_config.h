@@ -38,6 +38,10 @@ struct AdapterConfig {
   std::vector<std::pair<std::string, double>> alpha_pattern;
 };
 
+/// Whether init_lora_weights names a start that moves a part of the base's weights into the adapter (PiSSA, OLoRA, CorDA, LoRA-GA, LoftQ).
+/// PEFT writes `true` when it converts such an adapter for the plain base; with the name still there it fits the changed base alone.
+bool changes_base(const AdapterConfig& config);
+
 /// Reads DIR/adapter_config.json. UsageError when the directory does not exist. Unknown keys with a value that is not null, false or
 /// empty, and initialisations that changed the base (pissa, olora, corda, lora_ga, loftq: the adapter fits only that changed base),
 /// are put into `warnings` (one text each); without a list they are logged. Another peft_type, or a LoRA variant graft does not have

@@ -86,6 +86,7 @@ DecoderOptions read_decoder_options(const io::ModelDirectory& directory) {
     const auto path = (directory.path() / "generation_config.json").string();
     read_special_ids(io::ConfigReader(read_json(path), "generation_config.json"), &decoder);
   }
+  if (decoder.tied_embeddings && has_head_of_its_own(directory)) decoder.tied_embeddings = false;
   return decoder;
 }
 

@@ -29,6 +29,10 @@ const std::vector<Family>& families();
 /// beyond 2^31, hidden not divisible by heads, …) are DataErrors before anything is allocated.
 DecoderOptions read_decoder_options(const io::ModelDirectory& directory);
 
+/// Whether the files hold an output head that is not the embedding, whatever config.json says of tying: bad merges leave such models.
+/// transformers 5 then uses the head of the files, and so does read_decoder_options (tied_embeddings is false).
+bool has_head_of_its_own(const io::ModelDirectory& directory);
+
 /// The same from the text of one config.json alone; `origin` names it in errors.
 DecoderOptions parse_decoder_options(const std::string& config_text, const std::string& origin);
 

@@ -64,6 +64,7 @@ void read_yarn(const io::ConfigReader& rope, RopeOptions* options, int64_t max_p
   for (const char* key : {"attention_factor", "mscale", "mscale_all_dim"}) {
     const double value = rope.number_or(key, 0.0);
     if (!std::isfinite(value) || value < 0) rope.fail(key, "a number from 0");
+    if (value == 0 && std::string_view(key) == "attention_factor" && rope.has(key)) rope.fail(key, "a number above 0, or null");
   }
 }
 

@@ -9,6 +9,7 @@
 #include "graft/base/error.h"
 #include "graft/base/log.h"
 #include "graft/base/random.h"
+#include "graft/base/signals.h"
 #include "graft/base/strings.h"
 #include "graft/io/tensor_file.h"
 #include "graft/io/tensor_read.h"
@@ -117,6 +118,7 @@ void check_weights(const DecoderOptions& options, const io::ModelDirectory& dire
   }
   std::string problems;
   const auto nearest = missing.empty() ? std::string() : nearest_name(missing[0], left_over);
+  const bool head_only = options.tied_embeddings && directory.find("lm_head.weight") && !directory.find("model.embed_tokens.weight");
   add_list(&problems, "missing", missing);
   add_list(&problems, "of the wrong shape", misshaped);
   add_list(&problems, "left over", left_over);
@@ -125,7 +127,10 @@ void check_weights(const DecoderOptions& options, const io::ModelDirectory& dire
   throw DataError("the weights do not fit the model that config.json describes\n  " + problems)
       .at(place_of(directory))
       .nearest(nearest)
-      .hint(wrong_dtype.empty() ? "check that config.json and the weights belong together, and that the download is complete"
+      .hint(
+          head_only
+              ? "the embeddings are tied to the head, and the files hold the head alone: rename lm_head.weight to model.embed_tokens.weight"
+          : wrong_dtype.empty() ? "check that config.json and the weights belong together, and that the download is complete"
                                 : "use a checkpoint stored in float32, bfloat16 or float16; quant.type quantizes it while loading");
 }
 
@@ -141,6 +146,7 @@ void load_weights(Decoder& decoder, const io::ModelDirectory& directory, const i
   // In the order of the files, so that disks read forward.
   for (const auto& file : directory.files()) {
     for (const auto& entry : file.entries()) {
+      stop_if_signalled("loading the model");
       if (is_skipped(decoder->options(), entry.name) || companions.count(entry.name) > 0) continue;
       if (const auto weight = taken.find(entry.name); weight != taken.end()) {
         linears->load(modules[weight->second], weight->second, directory, options);
@@ -156,6 +162,7 @@ void load_weights(Decoder& decoder, const io::ModelDirectory& directory, const i
 void initialize_weights(Decoder& decoder, uint64_t seed) {
   const at::NoGradGuard no_gradients;
   for (auto& item : decoder->named_parameters()) {
+    stop_if_signalled("initializing the model");
     if (is_skipped(decoder->options(), item.key())) continue;  // a tied head is the embedding
     fill(item.value(), item.key(), decoder->options().initializer_range, seed);
   }

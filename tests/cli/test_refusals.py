@@ -12,6 +12,21 @@ BASE = ROOT / "recipes/quickstart/base"
 EVAL = ROOT / "recipes/quickstart/acorn_eval.jsonl"
 
 
+def test_files_of_somebody_else_are_not_written_over(recipe, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name, text in (("recipe.yaml", "# written by hand\n"), ("log.txt", "mine\n")):
+        (run / name).write_text(text)
+        refused = run_graft("train", recipe(), check=False)
+        assert refused.returncode == 73 and name in refused.stderr and (run / name).read_text() == text
+        (run / name).unlink()
+    path = recipe()
+    (run / "recipe.yaml").write_text(path.read_text())  # the very recipe: people keep it there
+    run_graft("train", run / "recipe.yaml")
+    refused = run_graft("plan", path, "~train.steps", "train.tokens=9000T", check=False)
+    assert refused.returncode == 78 and "train.tokens" in refused.stderr and "command line" in refused.stderr
+
+
 def test_what_cannot_be_trained_is_refused_before_a_run_directory_is_made(recipe, tmp_path):
     run = tmp_path / "run"
     wrong = {

@@ -188,8 +188,12 @@ RunData load_run_data(const recipe::Recipe& recipe) {
 
 int64_t total_steps(const recipe::Recipe& recipe, const data::BatchPlan& plan) {
   if (recipe.train.steps) return *recipe.train.steps;
-  if (recipe.train.epochs) return plan.steps_for_epochs(*recipe.train.epochs);
-  return plan.steps_for_tokens(*recipe.train.tokens);
+  try {
+    return recipe.train.epochs ? plan.steps_for_epochs(*recipe.train.epochs) : plan.steps_for_tokens(*recipe.train.tokens);
+  } catch (const RecipeError& error) {
+    const Error& told = error;
+    throw RecipeError(told.message()).at(recipe.place_of(told.where())).hint(told.hint());
+  }
 }
 
 }  // namespace graft::app

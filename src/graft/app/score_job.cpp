@@ -8,9 +8,9 @@
 #include <map>
 
 #include "graft/app/input_lines.h"
-#include "graft/app/json_lines.h"
 #include "graft/app/job_model.h"
 #include "graft/app/jobs.h"
+#include "graft/app/json_lines.h"
 #include "graft/app/template_date.h"
 #include "graft/base/error.h"
 #include "graft/base/log.h"

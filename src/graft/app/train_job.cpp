@@ -54,7 +54,18 @@ void keep_template_date(recipe::Recipe* recipe) {
   }
 }
 
+/// A new run writes its recipe.yaml: another file of that name is somebody's own.
+void keep_foreign_recipe(const recipe::Recipe& recipe) {
+  const fs::path path = recipe.output_dir, file = path / "recipe.yaml";
+  std::error_code ignored;
+  if (!fs::exists(file, ignored) || fs::exists(path / "run.json", ignored) || read_file(file) == recipe.text) return;
+  throw InUseError("the output directory already holds another \"recipe.yaml\", which this run would replace")
+      .at(fs::absolute(file).string())
+      .hint("choose another output_dir or move the file away");
+}
+
 std::shared_ptr<train::RunDirectory> open_run(const recipe::Recipe& recipe) {
+  keep_foreign_recipe(recipe);
   const fs::path path = recipe.output_dir;
   try {
     auto directory = train::RunDirectory::open(path, recipe::identity_hash(recipe));

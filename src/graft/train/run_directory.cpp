@@ -72,7 +72,7 @@ void write_run(const std::filesystem::path& directory, const std::string& identi
 
 /// A directory with files of ours and no identity is somebody's results: not ours to write into.
 void refuse_foreign_results(const std::filesystem::path& directory) {
-  for (const char* name : {"adapter", "model", "checkpoints", "metrics.jsonl", "report.json", "recipe.resolved.yaml"})
+  for (const char* name : {"adapter", "model", "checkpoints", "metrics.jsonl", "report.json", "recipe.resolved.yaml", "log.txt"})
     if (std::filesystem::exists(directory / name))
       throw InUseError(std::string("the output directory already holds \"") + name + "\" but is not a run of this recipe")
           .at(std::filesystem::absolute(directory).string())

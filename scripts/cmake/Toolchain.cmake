@@ -37,6 +37,6 @@ if(GRAFT_SANITIZE)
 endif()
 if(GRAFT_TIDY)
   find_program(GRAFT_CLANG_TIDY clang-tidy REQUIRED)
-  set(CMAKE_CXX_CLANG_TIDY ${GRAFT_CLANG_TIDY} --quiet)
+  set(CMAKE_CXX_CLANG_TIDY ${GRAFT_CLANG_TIDY} --quiet --extra-arg=-Wno-unknown-warning-option)  # those that GCC alone has
 endif()
 # The system's own linker: lld 14 drops the unwind entry after an empty cold section of GCC 12, and a throw there ends the process.

@@ -165,6 +165,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const std::opti
   return given.defined() ? y + given : y;
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the operator's signature
 at::Tensor embedding(const at::Tensor& weight, const at::Tensor& ids, c10::SymInt padding_idx, bool scale_grad_by_freq, bool /*sparse*/) {
   const AdaptedWeight* w = adapted(weight);
   TORCH_CHECK(w != nullptr && !w->transposed, "embedding: the table must be an untransposed adapted weight");

@@ -141,7 +141,7 @@ void add_method(const MemoryInputs& in, Remedies* remedies) {
   remedies->add("adapter.type: lora", "", kMethodCost, "trains an adapter of rank 16 instead of every weight", [](MemoryInputs& changed) {
     const int64_t query = changed.heads * changed.head_size, key = changed.key_value_heads * changed.head_size;
     changed.full = false;
-    changed.ranks_per_layer = 7 * 16;
+    changed.ranks_per_layer = int64_t{7} * 16;
     changed.trainable_parameters = changed.layers * 16 * (7 * changed.hidden + 2 * query + 2 * key + 3 * changed.intermediate);
     changed.trainable_bytes = 4;
   });

@@ -80,7 +80,7 @@ void sync_tree(const fs::path& directory) {
 
 }  // namespace
 
-AtomicDirectory::AtomicDirectory(fs::path target) : target_(fs::absolute(std::move(target)).lexically_normal()) {
+AtomicDirectory::AtomicDirectory(const fs::path& target) : target_(fs::absolute(target).lexically_normal()) {
   if (!target_.has_filename()) target_ = target_.parent_path();  // "out/" means out
   std::error_code error;
   fs::create_directories(parent_of(target_), error);

@@ -76,7 +76,7 @@ class SafetensorsWriter {
  public:
   /// begin/end of the declared entries are ignored and computed. Duplicate names are an InternalError.
   SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorEntry> tensors,
-                    std::map<std::string, std::string> metadata = {{"format", "pt"}});
+                    const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
   ~SafetensorsWriter();
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;

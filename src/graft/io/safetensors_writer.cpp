@@ -101,7 +101,8 @@ struct SafetensorsWriter::State {
   bool finished = false;
 };
 
-SafetensorsWriter::SafetensorsWriter(const fs::path& path, std::vector<TensorEntry> tensors, std::map<std::string, std::string> metadata)
+SafetensorsWriter::SafetensorsWriter(const fs::path& path, std::vector<TensorEntry> tensors,
+                                     const std::map<std::string, std::string>& metadata)
     : state_(std::make_unique<State>()) {
   state_->path = path;
   state_->tensors = lay_out(std::move(tensors), path);

@@ -70,6 +70,7 @@ at::Tensor product_in(at::Tensor buffer, const at::Tensor& left, const at::Tenso
   return worthwhile(left, right) ? product(left, right) : at::mm_out(buffer, left, right);
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the caller gives the sum away
 at::Tensor add_product(at::Tensor sum, const at::Tensor& left, const at::Tensor& right) {
   if (worthwhile(left, right)) return onednn()->linear_with_other.call(left, sum, right.t(), std::nullopt, "add");
   return sum.addmm_(left, right);

@@ -33,7 +33,7 @@ std::string shortened(const std::string& text, size_t most) {
   return result;
 }
 
-void throw_problem(Problem problem) {
+void throw_problem(const Problem& problem) {
   throw RecipeError(headline(problem)).nearest(problem.nearest).hint(problem.hint);  // empty ones are not printed
 }
 

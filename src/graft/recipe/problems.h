@@ -30,7 +30,7 @@ class Problems {
 std::string shortened(const std::string& text, size_t most = 80);
 
 /// RecipeError with a single fault.
-[[noreturn]] void throw_problem(Problem problem);
+[[noreturn]] void throw_problem(const Problem& problem);
 
 /// A value that does not fit its key; bind adds the place.
 struct ValueError {

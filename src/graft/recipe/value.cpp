@@ -157,7 +157,7 @@ std::string string_of(const Key& key, const Node& node, const Substitutions& sub
   std::string text = text_of(key, node);
   switch (key.kind) {
     case Kind::kChoice:
-      if (text.size() > 0 && !node.quoted && (looks_like_number(text) || looks_like_bool(text)))
+      if (!text.empty() && !node.quoted && (looks_like_number(text) || looks_like_bool(text)))
         throw ValueError{shown(text) + " is not one of " + join(key.choices, " | "), "", ""};
       return choice_of(key, text);
     case Kind::kDevice:

@@ -39,7 +39,7 @@ struct ChatTemplate::State {
 };
 
 ChatTemplate::ChatTemplate(std::string_view source, std::map<std::string, std::string> special_tokens, std::string origin)
-    : state_(std::make_unique<State>(source, std::move(special_tokens), origin)) {}
+    : state_(std::make_unique<State>(source, std::move(special_tokens), std::move(origin))) {}
 ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;

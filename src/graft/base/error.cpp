@@ -21,10 +21,10 @@ std::string readable(const std::string& text) {
 
 }  // namespace
 
-Error::Error(ExitCode code, std::string message)
+Error::Error(ExitCode code, const std::string& message)
     : std::runtime_error(message), code_(code), message_(readable(message)), block_(message_) {}
 
-void Error::set(std::string* field, std::string value) {
+void Error::set(std::string* field, const std::string& value) {
   *field = readable(value);
   block_ = message_;
   if (!where_.empty()) block_ += "\n  at: " + where_;

@@ -2,7 +2,6 @@
 
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace graft {
@@ -25,7 +24,7 @@ enum class ExitCode : int {
 /// name, what to do. what() is that whole block, so that library users see it too.
 class Error : public std::runtime_error {
  public:
-  Error(ExitCode code, std::string message);
+  Error(ExitCode code, const std::string& message);
 
   ExitCode code() const { return code_; }
   const std::string& message() const { return message_; }
@@ -35,7 +34,7 @@ class Error : public std::runtime_error {
   const char* what() const noexcept override { return block_.c_str(); }
 
  protected:
-  void set(std::string* field, std::string value);
+  void set(std::string* field, const std::string& value);
   ExitCode code_;
   std::string message_, where_, nearest_, hint_;
 
@@ -47,13 +46,13 @@ class Error : public std::runtime_error {
 template <ExitCode kCode>
 class ErrorWithCode : public Error {
  public:
-  explicit ErrorWithCode(std::string message) : Error(kCode, std::move(message)) {}
+  explicit ErrorWithCode(const std::string& message) : Error(kCode, message) {}
   /// Place of the fault: `file:line:col`, a tensor, a module, a sample.
-  ErrorWithCode& at(std::string place) { return set(&where_, std::move(place)), *this; }
+  ErrorWithCode& at(const std::string& place) { return set(&where_, place), *this; }
   /// The closest name that would have been valid. Empty names are ignored.
-  ErrorWithCode& nearest(std::string name) { return set(&nearest_, std::move(name)), *this; }
+  ErrorWithCode& nearest(const std::string& name) { return set(&nearest_, name), *this; }
   /// What the user should do now.
-  ErrorWithCode& hint(std::string text) { return set(&hint_, std::move(text)), *this; }
+  ErrorWithCode& hint(const std::string& text) { return set(&hint_, text), *this; }
 
  private:
   using Error::hint_;

@@ -38,8 +38,8 @@ struct ChatTemplate::State {
   std::map<std::string, std::string> special_tokens;
 };
 
-ChatTemplate::ChatTemplate(std::string_view source, std::map<std::string, std::string> special_tokens, std::string origin)
-    : state_(std::make_unique<State>(source, std::move(special_tokens), std::move(origin))) {}
+ChatTemplate::ChatTemplate(std::string_view source, std::map<std::string, std::string> special_tokens, const std::string& origin)
+    : state_(std::make_unique<State>(source, std::move(special_tokens), origin)) {}
 ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;

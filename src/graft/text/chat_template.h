@@ -61,7 +61,7 @@ bool is_default_template(const std::filesystem::path& model_directory, std::stri
 class ChatTemplate {
  public:
   /// `special_tokens` holds bos_token, eos_token, … as the template sees them.
-  ChatTemplate(std::string_view source, std::map<std::string, std::string> special_tokens, std::string origin = "chat_template");
+  ChatTemplate(std::string_view source, std::map<std::string, std::string> special_tokens, const std::string& origin = "chat_template");
   /// chat_template.jinja, else tokenizer_config.json's chat_template (a string, or the "default" of a list of named ones;
   /// with several and tools present, "tool_use" as transformers does), else chat_template.json's, with that directory's special tokens.
   /// DataError when there is none.

@@ -76,6 +76,9 @@ def test_a_damaged_copy_of_the_recipe_is_written_again(recipe, tmp_path):
     resolved.write_text("")
     assert "damaged" in run_graft("train", path).stderr
     assert resolved.read_text() == before
+    resolved.write_text("schema: 99\n")  # of another run, perhaps of another graft: nobody else's to mend
+    refused = run_graft("train", path, "seed=8", check=False)
+    assert refused.returncode == 73 and resolved.read_text() == "schema: 99\n", refused.stderr
 
 
 def test_the_resolved_recipe_gives_the_same_bytes(recipe, tmp_path):

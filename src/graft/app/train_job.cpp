@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "graft/app/device.h"
@@ -41,17 +42,23 @@ void print_result(const recipe::Recipe& recipe, const std::string& weights, bool
   }
 }
 
+/// The recipe that a run directory holds; nothing when there is none or it is damaged.
+std::optional<recipe::Recipe> resolved_recipe(const fs::path& directory) {
+  const auto file = directory / "recipe.resolved.yaml";
+  if (!fs::exists(file)) return std::nullopt;
+  try {
+    return recipe::load_recipe(file);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 // A requeued job runs the same line: the day of the first start, written into the resolved recipe, keeps counting.
 void keep_template_date(recipe::Recipe* recipe) {
-  const auto resolved = fs::path(recipe->output_dir) / "recipe.resolved.yaml";
-  if (!recipe->data.template_date.empty() || !fs::exists(resolved)) return;
-  try {
-    const auto earlier = recipe::load_recipe(resolved);
-    if (recipe::identity_hash(earlier) == recipe::identity_hash(*recipe)) recipe->data.template_date = earlier.data.template_date;
-  } catch (const RecipeError&) {  // the run's own copy is damaged: the user's recipe is not
-    log::warning(resolved.string() + " is damaged; it is written again");
-    fs::remove(resolved);
-  }
+  if (!recipe->data.template_date.empty()) return;
+  const auto earlier = resolved_recipe(recipe->output_dir);
+  if (earlier && recipe::identity_hash(*earlier) == recipe::identity_hash(*recipe))
+    recipe->data.template_date = earlier->data.template_date;
 }
 
 /// A new run writes its recipe.yaml: another file of that name is somebody's own.
@@ -76,9 +83,8 @@ std::shared_ptr<train::RunDirectory> open_run(const recipe::Recipe& recipe) {
     return directory;
   } catch (const Error& error) {
     if (error.code() != ExitCode::kInUse) throw;
-    const auto resolved = path / "recipe.resolved.yaml";
-    if (fs::exists(resolved)) {
-      const auto keys = recipe::differing_keys(recipe::load_recipe(resolved), recipe);
+    if (const auto other = resolved_recipe(path)) {
+      const auto keys = recipe::differing_keys(*other, recipe);
       if (!keys.empty()) throw InUseError(error.message() + "; keys that differ: " + enumerate(keys)).at(error.where()).hint(error.hint());
     }
     throw;
@@ -99,7 +105,8 @@ void check_checkpoints_are_there(const recipe::Recipe& recipe, const train::RunD
 
 void write_recipes(const recipe::Recipe& recipe, const train::RunDirectory& directory) {
   const auto resolved = directory.path() / "recipe.resolved.yaml";
-  if (fs::exists(resolved)) return;
+  if (resolved_recipe(directory.path())) return;
+  if (fs::exists(resolved)) log::warning(resolved.string() + " is damaged; it is written again");
   replace_file(directory.path() / "recipe.yaml", recipe.text);
   replace_file(resolved, recipe::resolved_yaml(recipe));
 }

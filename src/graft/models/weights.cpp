@@ -65,7 +65,7 @@ void fill(at::Tensor& parameter, const std::string& name, double deviation, uint
   }
 }
 
-void read_parameter(const io::SafetensorsFile& file, const io::TensorEntry& entry, at::Tensor parameter) {
+void read_parameter(const io::SafetensorsFile& file, const io::TensorEntry& entry, const at::Tensor& parameter) {
   if (parameter.scalar_type() == io::to_scalar_type(entry.dtype) && parameter.is_contiguous()) return io::read_into(file, entry, parameter);
   parameter.copy_(io::view(file, entry));
   io::release_pages(file, entry);

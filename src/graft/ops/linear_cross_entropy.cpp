@@ -58,7 +58,7 @@ class Softmax {
   }
 
   /// Fills losses [n] and returns d loss / d logits in the logits' dtype (undefined when no gradient is wanted). May write over the logits.
-  at::Tensor run(at::Tensor& logits, const at::Tensor& targets, at::Tensor losses) {
+  at::Tensor run(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& losses) {
     if (kernels_ != nullptr) {
       const CudaLaunch launch(logits);
       kernels_->cross_entropy(real_of(logits), logits.mutable_data_ptr(), targets.const_data_ptr<int64_t>(), logits.size(0), logits.size(1),
@@ -84,7 +84,7 @@ class Softmax {
 };
 
 struct DenseProjection : torch::autograd::Function<DenseProjection> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight, Projection projection) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight, const Projection& projection) {
     const int64_t count = projection.rows.size(0);
     const int64_t chunk = std::min(projection.chunk, std::max<int64_t>(count, 1));
     const auto selected = count == hidden.size(0) ? hidden : hidden.index_select(0, projection.rows);
@@ -126,7 +126,8 @@ struct DenseProjection : torch::autograd::Function<DenseProjection> {
 /// The adapted weight's parameters are not inputs here: backward projects each chunk again and lets autograd reach them, so `anchor` (a
 /// scalar that requires a gradient) keeps this node in the graph even where hidden needs none.
 struct AdaptedProjection : torch::autograd::Function<AdaptedProjection> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& /*anchor*/, Projection projection) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& /*anchor*/,
+                            const Projection& projection) {
     const int64_t count = projection.rows.size(0);
     const auto selected = count == hidden.size(0) ? hidden : hidden.index_select(0, projection.rows);
     auto losses = at::empty({count}, hidden.options().dtype(at::kFloat));

@@ -2,26 +2,14 @@
 
 #include "graft/base/error.h"
 #include "graft/base/files.h"
-#include "graft/base/json.h"
 #include "graft/base/log.h"
 #include "graft/io/adapter_config.h"
 #include "graft/io/model_directory.h"
 #include "graft/io/safetensors.h"
+#include "graft/train/run_directory.h"
 
 namespace graft::app {
 namespace {
-
-/// A member of a JSON file of the run directory; null when either is not there or is damaged.
-Json member_of(const fs::path& file, const char* key) {
-  std::error_code ignored;
-  if (!fs::is_regular_file(file, ignored)) return Json();
-  try {
-    const Json json = read_json(file.string());
-    return json.is_object() && json.contains(key) ? json[key] : Json();
-  } catch (const Error&) {
-    return Json();
-  }
-}
 
 void open_weights(const recipe::Recipe& recipe) {
   const fs::path path = final_weights(recipe);
@@ -53,9 +41,7 @@ fs::path final_weights(const recipe::Recipe& recipe) {
 }
 
 bool is_finished_run(const recipe::Recipe& recipe) {
-  const fs::path directory = recipe.output_dir;
-  return member_of(directory / "run.json", "identity") == Json(recipe::identity_hash(recipe)) &&
-         member_of(directory / "report.json", "finished") == Json(true) && has_whole_weights(recipe);
+  return train::RunDirectory::holds_finished_run(recipe.output_dir, recipe::identity_hash(recipe)) && has_whole_weights(recipe);
 }
 
 }  // namespace graft::app

@@ -60,7 +60,9 @@ class Quantizer {
   at::Tensor plain(const std::string& name) const {
     const auto found = model_.at(name);
     const at::Tensor value = io::view(*found.file, *found.entry);
-    return cast_weight(value, dtype_.value_or(value.scalar_type() == at::kDouble ? at::kFloat : value.scalar_type()), name).clone();
+    const at::Tensor cast =
+        cast_weight(value, dtype_.value_or(value.scalar_type() == at::kDouble ? at::kFloat : value.scalar_type()), name);
+    return cast.is_alias_of(value) ? cast.clone() : cast;  // the file's pages are given back
   }
 
   quant::FourBitTensor encoded(const std::string& name) const {

@@ -32,9 +32,10 @@ void check_host_memory(const models::DecoderOptions& options, const at::TensorOp
       .hint("use a smaller model, dtype bfloat16, or a GPU; if the size is a surprise, look at config.json");
 }
 
-void warn_about_head(const io::ModelDirectory& directory) {
+/// read_decoder_options unties a head that the files keep apart.
+void warn_about_head(const io::ModelDirectory& directory, const models::DecoderOptions& options) {
   const std::string config = (directory.path() / "config.json").string();
-  if (models::parse_decoder_options(directory.config_text(), config).tied_embeddings && models::has_head_of_its_own(directory))
+  if (!options.tied_embeddings && models::parse_decoder_options(directory.config_text(), config).tied_embeddings)
     log::warning(config + " ties the output head to the embeddings, but the files hold another lm_head.weight: that one is used");
 }
 
@@ -48,7 +49,7 @@ models::Decoder load_model(const std::filesystem::path& path, const LoadOptions&
     throw DataError("the model's weights are stored in 4 bits")
         .at(path.string())
         .hint("set LoadOptions::linears to graft::four_bit_loader(directory)");
-  if (!options.random_seed) warn_about_head(directory);
+  if (!options.random_seed) warn_about_head(directory, decoder_options);
   const io::LinearLoader* linears = options.random_seed ? nullptr : options.linears.get();
   if (!options.random_seed) models::check_weights(decoder_options, directory, linears);
   const auto tensor_options = at::TensorOptions(options.dtype.value_or(dtype_of(decoder_options.dtype))).device(options.device);

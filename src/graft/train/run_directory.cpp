@@ -61,6 +61,16 @@ std::optional<std::string> saved_identity(const std::filesystem::path& directory
   return json["identity"].get<std::string>();
 }
 
+bool report_says_finished(const std::filesystem::path& report) {
+  if (!std::filesystem::exists(report)) return false;
+  try {
+    const Json json = parse_json(read_file(report, kSmallFile), report.string());
+    return json.is_object() && json.value("finished", Json(false)) == Json(true);
+  } catch (const DataError&) {
+    return false;  // written again when the run's last checkpoint is finished anew
+  }
+}
+
 void write_run(const std::filesystem::path& directory, const std::string& identity, bool saved_checkpoints) {
   Json json;
   json["format"] = 1;
@@ -205,13 +215,13 @@ std::vector<int64_t> RunDirectory::checkpoint_steps() const {
   return steps;
 }
 
-bool RunDirectory::finished() const {
-  if (!std::filesystem::exists(report())) return false;
+bool RunDirectory::finished() const { return report_says_finished(report()); }
+
+bool RunDirectory::holds_finished_run(const std::filesystem::path& path, const std::string& identity) {
   try {
-    const Json json = parse_json(read_file(report(), kSmallFile), report().string());
-    return json.is_object() && json.value("finished", Json(false)) == Json(true);
+    return saved_identity(path) == identity && report_says_finished(path / "report.json");
   } catch (const DataError&) {
-    return false;  // written again when the run's last checkpoint is finished anew
+    return false;  // whoever opens the directory says what is wrong with run.json
   }
 }
 

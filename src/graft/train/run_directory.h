@@ -36,6 +36,8 @@ class RunDirectory {
   static std::shared_ptr<RunDirectory> open(const std::filesystem::path& path, const std::string& identity);
   /// For `resume`: UsageError (64) when the path does not exist, DataError (65) when it is not a run directory.
   static std::shared_ptr<RunDirectory> open_existing(const std::filesystem::path& path);
+  /// Whether the directory holds the finished run of this identity. Takes no lock and changes nothing; false for whatever is damaged.
+  static bool holds_finished_run(const std::filesystem::path& path, const std::string& identity);
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
 
